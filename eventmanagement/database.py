@@ -1,0 +1,48 @@
+"""What a database error means, asked of the database's own codes rather than of its prose."""
+
+import sqlite3
+
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, models
+
+# SQLSTATE classes and codes, from PostgreSQL's appendix A: no connection, not enough resources,
+# an operator's intervention (shutdown, a cancelled statement), a rollback that a retry may spare.
+UNAVAILABLE_CLASSES = {"08", "53", "57", "40"}
+# A lock that was not to be had in time; a write on a server that was demoted to a replica.
+UNAVAILABLE_STATES = {"55P03", "25006"}
+SQLITE_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_FULL,
+}
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Say whether the database is away or busy, rather than asked for something it can't do."""
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, DatabaseError):
+        return False
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        # The low byte is the primary code; the rest details it.
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in SQLITE_UNAVAILABLE
+    state = getattr(cause, "sqlstate", None)
+    if state is None:
+        # The client library's own errors carry no state: it lost the server or never reached it.
+        return isinstance(error, OperationalError)
+    return state in UNAVAILABLE_STATES or state[:2] in UNAVAILABLE_CLASSES
+
+
+def violates(error: IntegrityError, model: type[models.Model], name: str) -> bool:
+    """Say whether the constraint of this model and name is the one that failed."""
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        # SQLite calls a check by its name, a unique constraint by its columns.
+        [constraint] = (constraint for constraint in model._meta.constraints if constraint.name == name)
+        fields = (model._meta.get_field(field) for field in getattr(constraint, "fields", ()))
+        columns = ", ".join(f"{model._meta.db_table}.{field.column}" for field in fields)
+        return str(cause).endswith(f"failed: {columns or name}")
+    return cause.diag.constraint_name == name

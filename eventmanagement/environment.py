@@ -1,0 +1,105 @@
+"""Typed readers for the environment: a value that makes no sense stops the start."""
+
+import re
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import dj_database_url
+from environs import Env, EnvValidationError
+
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+PERIODS = {
+    "sec": timedelta(seconds=1),
+    "min": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+POSTGRESQL = "django.db.backends.postgresql"
+SQLITE = "django.db.backends.sqlite3"
+
+env = Env()
+
+
+class Rate(NamedTuple):
+    """How many times something is allowed in one period."""
+
+    limit: int
+    period: timedelta
+
+
+@env.parser_for("boolean")
+def boolean(value: str) -> bool:
+    """Read one of true, false, 1 and 0."""
+    try:
+        return BOOLEANS[value.strip().lower()]
+    except KeyError:
+        raise EnvValidationError(f"{value!r} is not one of true, false, 1, 0.", [value]) from None
+
+
+@env.parser_for("rate")
+def rate(value: str) -> Rate | None:
+    """Read a rate such as 10/min or 1000/day; ``off`` is no limit, None."""
+    if value == "off":
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,8})/(sec|min|hour|day)", value)
+    if not match:
+        raise EnvValidationError(f"{value!r} is neither like 10/min (sec, min, hour, day) nor off.", [value])
+    return Rate(int(match[1]), PERIODS[match[2]])
+
+
+@env.parser_for("postgres_duration")
+def postgres_duration(value: str) -> str:
+    """Read a length of time as PostgreSQL writes it, with its unit: 500ms, 3s, 1min."""
+    if not re.fullmatch(r"[1-9]\d{0,6}(ms|s|min)", value):
+        raise EnvValidationError(f"{value!r} is not like 500ms, 3s or 1min.", [value])
+    return value
+
+
+@env.parser_for("origins")
+def origins(value: str) -> list[str]:
+    """Read a comma-separated list of origins; a bare host stands for https://host."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    return [name if "://" in name else f"https://{name}" for name in names]
+
+
+@env.parser_for("database")
+def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[str, Any]:
+    """Read a database URL: PostgreSQL or SQLite, the two that the suite runs on.
+
+    The timeouts are PostgreSQL's: how long a statement waits for a lock, and how long it takes.
+    """
+    try:
+        config = dj_database_url.parse(value)
+    except ValueError as error:
+        raise EnvValidationError(str(error), [value]) from None
+    if config["ENGINE"] == POSTGRESQL:
+        _set_up_postgresql(config, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
+    elif config["ENGINE"] == SQLITE:
+        _set_up_sqlite(config)
+    else:
+        raise EnvValidationError("only postgres:// and sqlite:// are supported.", [value])
+    return config
+
+
+def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
+    """Keep connections open, check them before use, and bound how long a request may wait."""
+    options = config.setdefault("OPTIONS", {})
+    switches = [f"-c {name}={value}" for name, value in limits.items()]
+    # A URL may bring options of its own: they come last and win.
+    options["options"] = " ".join([*switches, options.get("options", "")]).strip()
+    # Seconds, for reaching the server at all.
+    options.setdefault("connect_timeout", 3)
+    config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+
+
+def _set_up_sqlite(config: dict[str, Any]) -> None:
+    """Let writers wait for one another, without "database is locked" and without losing a commit."""
+    config["OPTIONS"] = {
+        # Seconds. A writer waits its turn this long.
+        "timeout": 15,
+        # A transaction that reads before it writes could not wait its turn: it would fail at once.
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+    } | config.get("OPTIONS", {})
+    # Threads cannot share the database in memory that Django would test on.
+    config["TEST"] = {"NAME": f"{config['NAME']}.test"}

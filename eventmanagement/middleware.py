@@ -1,0 +1,57 @@
+"""What holds for every request under /api/, whoever answers it."""
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from eventmanagement.database import is_unavailable
+
+logger = logging.getLogger(__name__)
+
+# Seconds: a restart of PostgreSQL or the lock that was waited for is usually over by then.
+RETRY_AFTER = 2
+
+
+def refusal(status: HTTPStatus, detail: str = "", **more: str) -> JsonResponse:
+    """Make an error answer in the shape that REST framework gives its own."""
+    return JsonResponse({"detail": detail or f"{status.phrase}.", **more}, status=status)
+
+
+class ApiSpeaksJson:
+    """Keep every answer under /api/ JSON, and every body within what the server will read.
+
+    Django answers in HTML where a request never reaches a view of REST framework: a wrong Host,
+    an unknown path, a fault. Those keep their status and get a JSON body; the fault is logged by
+    Django as ever. A database that is away or busy is 503 on every path.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith("/api/"):
+            return self.get_response(request)
+        # Neither REST framework's JSON parser nor a codec that is no text encoding, such as
+        # charset=zlib, would be stopped later on.
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if request.content_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+            return refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Bodies are read as UTF-8.")
+        response = self.get_response(request)
+        if response.status_code >= HTTPStatus.BAD_REQUEST and response.get("Content-Type") != "application/json":
+            return refusal(HTTPStatus(response.status_code))
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer 503 where the database can't be had; leave any other fault to Django."""
+        if not is_unavailable(error):
+            return None
+        logger.warning("%s %s: the database is unavailable: %s", request.method, request.path, error)
+        response = refusal(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The database can't be reached in time; try again.", code="unavailable"
+        )
+        response["Retry-After"] = str(RETRY_AFTER)
+        return response
