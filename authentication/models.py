@@ -1,0 +1,73 @@
+"""How often something was tried, counted where every worker sees it."""
+
+import hashlib
+from datetime import datetime
+
+from django.db import models, transaction
+from django.utils import timezone
+from rest_framework.exceptions import Throttled
+
+from eventmanagement.environment import Rate
+
+
+class AttemptWindowManager(models.Manager):
+    def spend(self, rate: Rate | None, *subject: str) -> None:
+        """Count one attempt of this subject, or raise Throttled where the rate has none left.
+
+        Exact under concurrency: the count is taken under the lock of its row.
+        """
+        if rate is None:
+            return
+        now = timezone.now()
+        with transaction.atomic():
+            window, opened = self.select_for_update().get_or_create(
+                subject=_digest(subject), defaults={"ends_at": now + rate.period}
+            )
+            if window.ends_at <= now:
+                window.attempts, window.ends_at = 0, now + rate.period
+            window.refuse_if_spent(rate)
+            window.attempts += 1
+            window.save()
+        if opened:
+            self._forget_ended(now)
+
+    def refuse_if_spent(self, rate: Rate | None, *subject: str) -> None:
+        """Raise Throttled where the rate has no attempt left for this subject; count nothing."""
+        if rate is None:
+            return
+        for window in self.filter(subject=_digest(subject), ends_at__gt=timezone.now()):
+            window.refuse_if_spent(rate)
+
+    def _forget_ended(self, now: datetime) -> None:
+        """Remove windows that are over, a few for each that is opened, so that the table stays small."""
+        with transaction.atomic():
+            ended = self.filter(ends_at__lt=now).select_for_update(skip_locked=True)
+            self.filter(pk__in=list(ended.values_list("pk", flat=True)[:10])).delete()
+
+
+class AttemptWindow(models.Model):
+    """The attempts of one subject since the first of them, until the period of its rate is over.
+
+    Not Django's cache: its counters lose attempts that arrive at once, and it evicts entries
+    when it is full, which is what somebody who guesses passwords would fill it for.
+    """
+
+    # A digest, so that what people typed as their username is not kept.
+    subject = models.CharField(max_length=64, unique=True)
+    attempts = models.PositiveIntegerField(default=0)
+    # The index finds what can be forgotten.
+    ends_at = models.DateTimeField(db_index=True)
+
+    objects = AttemptWindowManager()
+
+    def __str__(self) -> str:
+        return f"{self.attempts} attempts until {self.ends_at}"
+
+    def refuse_if_spent(self, rate: Rate) -> None:
+        """Raise Throttled, with the seconds to wait, where every attempt of the rate is spent."""
+        if self.attempts >= rate.limit:
+            raise Throttled(wait=(self.ends_at - timezone.now()).total_seconds())
+
+
+def _digest(subject: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(subject).encode()).hexdigest()

@@ -1,0 +1,63 @@
+from typing import Any
+
+from django.contrib.auth import get_user_model, password_validation
+from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import IntegrityError
+from rest_framework import serializers
+from rest_framework.validators import UniqueValidator
+
+User = get_user_model()
+
+USERNAME_TAKEN = "A user with that username already exists."
+LONGEST_USERNAME = User._meta.get_field("username").max_length
+# Far beyond any passphrase, and little enough to hash.
+LONGEST_PASSWORD = 4096
+
+
+class UsernameField(serializers.CharField):
+    """A username in the form that is stored, so that look-alikes of one name are that name (NFKC)."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return User.normalize_username(super().to_internal_value(data))
+
+
+class PasswordField(serializers.CharField):
+    def __init__(self, **options: Any) -> None:
+        # A space is part of a password like any other character.
+        style = {"input_type": "password"}
+        super().__init__(write_only=True, trim_whitespace=False, max_length=LONGEST_PASSWORD, style=style, **options)
+
+
+class SignupSerializer(serializers.ModelSerializer):
+    username = UsernameField(
+        max_length=LONGEST_USERNAME,
+        validators=[User.username_validator, UniqueValidator(User.objects.all(), message=USERNAME_TAKEN)],
+    )
+    password = PasswordField()
+
+    class Meta:
+        model = User
+        fields = ["id", "username", "email", "password"]
+
+    def validate(self, account: dict[str, Any]) -> dict[str, Any]:
+        """Run Django's password validators, which want to know whose password it is."""
+        user = User(username=account["username"], email=account.get("email", ""))
+        try:
+            password_validation.validate_password(account["password"], user)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({"password": error.messages}) from None
+        return account
+
+    def create(self, account: dict[str, Any]) -> AbstractUser:
+        try:
+            return User.objects.create_user(**account)
+        except IntegrityError:
+            # Somebody else took it between the check and now.
+            raise serializers.ValidationError({"username": [USERNAME_TAKEN]}) from None
+
+
+class LoginSerializer(serializers.Serializer):
+    username = UsernameField(max_length=LONGEST_USERNAME, write_only=True)
+    password = PasswordField()
+    token = serializers.CharField(read_only=True)
