@@ -1,0 +1,182 @@
+"""Events and the ledger of their seats.
+
+``capacity - seats_remaining`` is the number of reservations, after every commit. The database
+counts, never Python: seats move by an F-expression, under the lock of the event's row, which
+every path takes before it touches reservations, several events in the order of their ids.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import CheckConstraint, F, Index, Q
+from django.db.models.functions import Now
+
+from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
+
+# What PostgreSQL's integer holds; SQLite would take more.
+LARGEST_CAPACITY = 2**31 - 1
+
+
+class EventQuerySet(models.QuerySet):
+    def upcoming(self) -> "EventQuerySet":
+        """Events that have not started, by the database's clock."""
+        return self.filter(start_time__gt=Now())
+
+    def bookable(self) -> "EventQuerySet":
+        return self.upcoming().filter(seats_remaining__gt=0)
+
+    def locked(self) -> "EventQuerySet":
+        """The same events in the order of their ids, the one order in which several are locked.
+
+        The lock lets foreign keys to the event be checked meanwhile.
+        """
+        return self.order_by("pk").select_for_update(no_key=True)
+
+    def update(self, **changes: Any) -> int:
+        """Update as ever, but let no capacity change without the seats that remain of it."""
+        if "capacity" in changes and "seats_remaining" not in changes:
+            # Taken from left to right, no step leaves the range of the column.
+            changes["seats_remaining"] = F("seats_remaining") - F("capacity") + changes["capacity"]
+        return super().update(**changes)
+
+    update.alters_data = True
+
+    def bulk_create(self, events: Iterable["Event"], *args: Any, **options: Any) -> list["Event"]:
+        events = list(events)
+        for event in events:
+            event.seats_remaining = event.capacity
+        return super().bulk_create(events, *args, **options)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the events, each locked before the reservations that go with it."""
+        with transaction.atomic(using=self.db):
+            doomed = self.model._base_manager.using(self.db).filter(pk__in=list(self.values_list("pk", flat=True)))
+            list(doomed.order_by("pk").select_for_update().values_list("pk"))
+            return super().delete()
+
+    delete.alters_data = True
+    delete.queryset_only = True
+
+
+class EventManager(models.Manager.from_queryset(EventQuerySet)):
+    def take_seat(self, event_id: int) -> "Event":
+        """Claim one seat and give the event as it is with that seat taken.
+
+        The event's row stays locked until the caller's transaction ends. Raises SoldOut or
+        EventStarted, or DoesNotExist for an event that is not there.
+        """
+        if not self.bookable().filter(pk=event_id).update(seats_remaining=F("seats_remaining") - 1):
+            raise EventStarted if self._has_started(event_id) else SoldOut
+        return self.get(pk=event_id)
+
+    def free_seat(self, event_id: int) -> None:
+        """Free one seat, whose reservation the caller deletes in the same transaction, or leaves it.
+
+        The event's row stays locked until then. Raises EventStarted, or DoesNotExist for an event
+        that is not there. An event without a seat taken is left as it is: the caller will find no
+        reservation either.
+        """
+        taken = self.upcoming().filter(pk=event_id, seats_remaining__lt=F("capacity"))
+        if not taken.update(seats_remaining=F("seats_remaining") + 1) and self._has_started(event_id):
+            raise EventStarted
+
+    def give_back_seats(self, event_id: int, seats: int) -> None:
+        """Free seats whose reservations the caller's transaction has deleted."""
+        self.filter(pk=event_id).update(seats_remaining=F("seats_remaining") + seats)
+
+    def _has_started(self, event_id: int) -> bool:
+        started = self.annotate(started=Q(start_time__lte=Now())).values_list("started", flat=True)
+        return started.get(pk=event_id)
+
+
+class Event(models.Model):
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    start_time = models.DateTimeField()
+    end_time = models.DateTimeField()
+    show_time = models.DateTimeField("doors open", null=True, blank=True)
+    capacity = models.IntegerField(validators=[MinValueValidator(1), MaxValueValidator(LARGEST_CAPACITY)])
+    seats_remaining = models.IntegerField(editable=False)
+    organizer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="organized_events",
+        # The index below begins with it.
+        db_index=False,
+    )
+
+    objects = EventManager()
+
+    class Meta:
+        ordering = ["start_time", "id"]
+        constraints = [
+            CheckConstraint(name="event_capacity_is_positive", condition=Q(capacity__gte=1)),
+            CheckConstraint(name="event_seats_are_not_oversold", condition=Q(seats_remaining__gte=0)),
+            CheckConstraint(name="event_seats_are_within_capacity", condition=Q(seats_remaining__lte=F("capacity"))),
+            CheckConstraint(
+                name="event_starts_before_it_ends",
+                condition=Q(start_time__lt=F("end_time")),
+                violation_error_message="The event must end after it starts.",
+            ),
+            CheckConstraint(
+                name="event_opens_before_it_ends",
+                condition=Q(show_time__lte=F("end_time")),
+                violation_error_message="The doors must open before the event ends.",
+            ),
+        ]
+        indexes = [
+            # The list in its default order, and its start_after and start_before.
+            Index(name="event_by_start", fields=["start_time", "id"]),
+            # ?organizer=, and the check that protects an organizer from deletion.
+            Index(name="event_by_organizer", fields=["organizer", "start_time", "id"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def reserved(self) -> int:
+        """The number of seats that were taken when this event was read."""
+        return self.capacity - self.seats_remaining
+
+    def save(self, *, update_fields: Collection[str] | None = None, **options: Any) -> None:
+        """Write the event, but never its count of seats as it was when the event was read.
+
+        A new event has all its seats. A capacity that is written moves the seats by the same
+        difference, by the rule of ``resize``, whose refusal it raises.
+        """
+        if self._state.adding:
+            self.seats_remaining = self.capacity
+            return super().save(update_fields=update_fields, **options)
+        fields = {field.name for field in self._meta.concrete_fields if not field.primary_key}
+        fields = fields if update_fields is None else fields.intersection(update_fields)
+        with transaction.atomic(using=options.get("using")):
+            if "capacity" in fields:
+                self.resize(self.capacity)
+            super().save(update_fields=fields - {"capacity", "seats_remaining"}, **options)
+
+    def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
+        """Delete the event, locked before the reservations that go with it."""
+        with transaction.atomic(using=options.get("using")):
+            list(type(self).objects.filter(pk=self.pk).select_for_update().values_list("pk"))
+            return super().delete(**options)
+
+    def lock(self) -> None:
+        """Read the event anew and keep its row locked until the transaction ends.
+
+        Raises DoesNotExist if the event was deleted meanwhile.
+        """
+        self.refresh_from_db(from_queryset=type(self).objects.locked())
+
+    def resize(self, capacity: int) -> None:
+        """Change the capacity and the seats that remain by the same difference.
+
+        Raises CapacityBelowReserved, or DoesNotExist if the event was deleted meanwhile.
+        """
+        events = type(self).objects.filter(pk=self.pk)
+        if not events.filter(seats_remaining__gte=F("capacity") - capacity).update(capacity=capacity):
+            raise CapacityBelowReserved(events.get().reserved)
+        self.refresh_from_db(fields=["capacity", "seats_remaining"])

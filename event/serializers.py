@@ -1,0 +1,42 @@
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from event.models import Event
+
+
+class EventSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Event
+        fields = [
+            "id",
+            "title",
+            "description",
+            "start_time",
+            "end_time",
+            "show_time",
+            "capacity",
+            "seats_remaining",
+            "organizer",
+        ]
+        read_only_fields = ["organizer"]
+
+    def validate(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Check the times against each other as they will be, those that stay included."""
+        start, end, doors = (
+            changes.get(field, getattr(self.instance, field, None)) for field in ("start_time", "end_time", "show_time")
+        )
+        if end <= start:
+            raise serializers.ValidationError({"end_time": ["The event must end after it starts."]})
+        if doors and doors > end:
+            raise serializers.ValidationError({"show_time": ["The doors must open before the event ends."]})
+        if not self.instance and end <= timezone.now():
+            raise serializers.ValidationError({"end_time": ["The event is already over."]})
+        return changes
+
+    def update(self, event: Event, changes: dict[str, Any]) -> Event:
+        for field, value in changes.items():
+            setattr(event, field, value)
+        event.save(update_fields=changes)
+        return event

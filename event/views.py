@@ -1,0 +1,42 @@
+from django.db import transaction
+from django.http import Http404
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import ModelViewSet
+
+from event.filters import EventFilter
+from event.models import Event
+from event.permissions import IsOrganizerOrReader, MayReadEvents
+from event.serializers import EventSerializer
+
+
+class EventViewSet(ModelViewSet):
+    """Events: everybody finds them, whoever is signed in creates one, its organizer keeps it."""
+
+    queryset = Event.objects.all()
+    serializer_class = EventSerializer
+    permission_classes = [MayReadEvents, IsOrganizerOrReader]
+    filterset_class = EventFilter
+    lookup_value_converter = "int"
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+
+    def get_object(self) -> Event:
+        """Find the event; where it is about to change, as nobody else can change it meanwhile."""
+        event = super().get_object()
+        if self.request.method not in SAFE_METHODS:
+            try:
+                event.lock()
+            except Event.DoesNotExist:
+                raise Http404 from None
+        return event
+
+    def perform_create(self, serializer: BaseSerializer) -> None:
+        serializer.save(organizer=self.request.user)
+
+    @transaction.atomic
+    def update(self, request, *args, **kwargs):
+        return super().update(request, *args, **kwargs)
+
+    @transaction.atomic
+    def destroy(self, request, *args, **kwargs):
+        return super().destroy(request, *args, **kwargs)
