@@ -1,0 +1,47 @@
+from django.shortcuts import get_object_or_404
+from rest_framework.generics import ListAPIView
+from rest_framework.mixins import CreateModelMixin, DestroyModelMixin, ListModelMixin, RetrieveModelMixin
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import GenericViewSet
+
+from event.models import Event
+from event.permissions import IsOrganizer
+from reservation.filters import ReservationFilter
+from reservation.models import Reservation, ReservationQuerySet
+from reservation.serializers import AttendeeSerializer, ReservationSerializer
+
+
+class ReservationViewSet(CreateModelMixin, ListModelMixin, RetrieveModelMixin, DestroyModelMixin, GenericViewSet):
+    """A person's own reservations; those of others are not there."""
+
+    queryset = Reservation.objects.select_related("event", "user")
+    serializer_class = ReservationSerializer
+    permission_classes = [IsAuthenticated]
+    filterset_class = ReservationFilter
+    lookup_value_converter = "int"
+    http_method_names = ["get", "head", "post", "delete"]
+
+    def get_queryset(self) -> ReservationQuerySet:
+        return super().get_queryset().filter(user=self.request.user.pk)
+
+    def perform_create(self, serializer: BaseSerializer) -> None:
+        serializer.save(user=self.request.user)
+
+    def perform_destroy(self, reservation: Reservation) -> None:
+        reservation.cancel()
+
+
+class AttendeeListView(ListAPIView):
+    """Who holds a seat at an event, in the order of booking, for its organizer."""
+
+    queryset = Reservation.objects.select_related("user")
+    serializer_class = AttendeeSerializer
+    permission_classes = [IsAuthenticated, IsOrganizer]
+    filter_backends = []
+    http_method_names = ["get", "head"]
+
+    def get_queryset(self) -> ReservationQuerySet:
+        event = get_object_or_404(Event, pk=self.kwargs["event_id"])
+        self.check_object_permissions(self.request, event)
+        return super().get_queryset().filter(event=event)
