@@ -1,0 +1,54 @@
+# `make run` and `make test` need python3 (3.11 to 3.13) with venv, and make; everything else they
+# install into .venv, as poetry.lock says. Poetry itself lives apart, in .venv/poetry.
+
+PYTHON ?= python3
+PORT ?= 8000
+POETRY_RELEASE := poetry==2.5.1 poetry-plugin-export==1.10.1
+WITH_main := --only main
+WITH_all := --all-groups
+
+# A place for those who have no home directory, such as some containers' users.
+HOME ?= $(CURDIR)/.venv
+export HOME PORT
+# Keep Poetry from making an environment of its own and from writing anywhere else.
+export POETRY_VIRTUALENVS_CREATE := false
+export POETRY_CACHE_DIR := $(CURDIR)/.venv/poetry/cache
+export POETRY_CONFIG_DIR := $(CURDIR)/.venv/poetry/config
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test check
+
+run: export DEBUG := $(or $(DEBUG),true)
+run: .venv/main
+	@.venv/bin/python manage.py migrate --verbosity 0
+	@echo "Swagger UI  http://127.0.0.1:$(PORT)/docs/swagger/"
+	@echo "Admin       http://127.0.0.1:$(PORT)/admin/  (make yourself an account: .venv/bin/python manage.py createsuperuser)"
+	@exec .venv/bin/gunicorn
+
+test: .venv/all
+	.venv/bin/pytest -n 2
+	DATABASE_URL=sqlite:///test.sqlite3 .venv/bin/pytest -n 2
+
+check: export DEBUG := false
+check: export SECRET_KEY := a-key-that-is-long-enough-for-the-deployment-checks-of-Django
+check: .venv/all
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/python manage.py makemigrations --check
+	.venv/bin/python manage.py check --deploy --fail-level WARNING
+	.venv/bin/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	.venv/poetry/bin/poetry check --lock
+
+# The environment: .venv/main to run, .venv/all to work on it.
+.venv/main .venv/all: .venv/%: poetry.lock | .venv/poetry/bin/poetry
+	@echo "Installing what poetry.lock names..."
+	@.venv/poetry/bin/poetry export --quiet $(WITH_$*) --output $@.txt
+	@.venv/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $@.txt
+	@touch $@
+
+.venv/poetry/bin/poetry:
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11 to 3.13 is needed; name one: make PYTHON=python3.13")'
+	@echo "Making an environment in .venv..."
+	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv/poetry
+	@.venv/poetry/bin/python -m pip install --quiet $(POETRY_RELEASE)

@@ -1,0 +1,25 @@
+"""How gunicorn serves the project; ``gunicorn`` alone, started beside this file, reads it."""
+
+import os
+
+from eventmanagement.environment import env
+
+wsgi_app = "eventmanagement.wsgi"
+bind = f"127.0.0.1:{env.int('PORT', 8000)}"
+
+# A request waits for the database most of its time, so threads share a worker's memory; a worker
+# for each core lets them compute beside each other. Each thread keeps a connection of its own.
+worker_class = "gthread"
+workers = env.int("WEB_CONCURRENCY", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+threads = 8
+
+# Seconds that requests under way may take to end when the server is told to stop.
+graceful_timeout = 20
+# Longer than a statement may take, so that the database gives up first and the client hears why.
+timeout = 60
+keepalive = 5
+control_socket_disable = True
+
+accesslog = "-"
+# The client, its request, the status, bytes and milliseconds.
+access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(M)s ms'

