@@ -1,0 +1,164 @@
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+from django.utils import timezone
+from rest_framework.authtoken.models import Token
+
+from authentication.models import AttemptWindow
+from eventmanagement.environment import rate
+from tests.races import race
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def dave(settings):
+    # The rules of logging in are tested here, not the cost of a hash.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return User.objects.create_user("dave", password=PASSWORD)
+
+
+def wrong(api, routes, **extra):
+    return api.post(routes.login, {"username": "dave", "password": "wrong"}, **extra)
+
+
+def right(api, routes, **extra):
+    return api.post(routes.login, {"username": "dave", "password": PASSWORD}, **extra)
+
+
+def test_login_gives_a_token_that_works(api, routes, dave):
+    answer = right(api, routes)
+
+    token = Token.objects.get(user=dave).key
+    assert answer.status_code == 200
+    assert answer.json() == {"token": token}
+    assert api.get(routes.reservations, headers={"authorization": f"Token {token}"}).status_code == 200
+
+
+def test_second_login_gives_the_same_token(api, routes, dave):
+    assert right(api, routes).json() == right(api, routes).json()
+
+
+def test_username_is_read_as_it_was_stored(api, routes, dave):
+    answer = api.post(routes.login, {"username": "ｄａｖｅ", "password": PASSWORD})
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("username", ["dave", "nobody"])
+def test_refusal_does_not_tell_whether_the_username_exists(api, routes, dave, username):
+    answer = api.post(routes.login, {"username": username, "password": "wrong"})
+
+    assert answer.status_code == 400
+    assert answer.json() == {"non_field_errors": ["The username or the password is wrong."]}
+
+
+def test_inactive_account_is_refused_like_a_wrong_password(api, routes, dave):
+    User.objects.update(is_active=False)
+
+    answer = right(api, routes)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"non_field_errors": ["The username or the password is wrong."]}
+
+
+@pytest.mark.parametrize("body", [{}, {"username": "dave"}, {"password": PASSWORD}, {"username": "", "password": ""}])
+def test_missing_values_are_refused_on_their_field(api, routes, body):
+    answer = api.post(routes.login, body)
+
+    assert answer.status_code == 400
+    assert set(answer.json()) <= {"username", "password"}
+
+
+def test_hash_of_the_old_kind_is_read_and_renewed(api, routes):
+    dave = User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+
+    answer = right(api, routes)
+
+    dave.refresh_from_db()
+    assert answer.status_code == 200
+    assert dave.password.startswith("scrypt$")
+
+
+def test_limit_counts_failures_by_address_and_username(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN = rate("2/min")
+    wrong(api, routes)
+    wrong(api, routes)
+
+    answer = right(api, routes)
+
+    assert answer.status_code == 429
+    assert answer.json()["code"] == "throttled"
+    assert 0 < int(answer["Retry-After"]) <= 60
+    assert right(api, routes, REMOTE_ADDR="192.0.2.1").status_code == 200
+    assert api.post(routes.login, {"username": "erin", "password": "wrong"}).status_code == 400
+
+
+def test_limit_does_not_count_successes(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN = rate("1/min")
+
+    assert [right(api, routes).status_code for _ in range(3)] == [200, 200, 200]
+
+
+def test_limit_ends_with_its_period(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN = rate("1/min")
+    wrong(api, routes)
+    AttemptWindow.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
+
+    assert wrong(api, routes).status_code == 400
+    assert wrong(api, routes).status_code == 429
+
+
+def test_limit_can_be_switched_off(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN = rate("off")
+
+    assert {wrong(api, routes).status_code for _ in range(12)} == {400}
+
+
+def test_client_cannot_choose_its_address(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN = rate("1/min")
+    wrong(api, routes, headers={"x-forwarded-for": "192.0.2.1"})
+
+    answer = wrong(api, routes, headers={"x-forwarded-for": "192.0.2.2"})
+
+    assert answer.status_code == 429
+
+
+def test_trusted_proxy_tells_the_address(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN = rate("1/min")
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
+    wrong(api, routes, headers={"x-forwarded-for": "192.0.2.1"})
+
+    answer = wrong(api, routes, headers={"x-forwarded-for": "192.0.2.2"})
+
+    assert answer.status_code == 400
+
+
+def test_windows_that_are_over_are_forgotten(api, routes, settings, dave):
+    wrong(api, routes)
+    AttemptWindow.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
+
+    api.post(routes.login, {"username": "erin", "password": "wrong"})
+
+    assert AttemptWindow.objects.count() == 1
+
+
+def test_typed_usernames_are_not_kept(api, routes, dave):
+    wrong(api, routes)
+
+    assert "dave" not in AttemptWindow.objects.get().subject
+
+
+@pytest.mark.django_db(transaction=True)
+def test_limit_holds_when_all_guess_at_once(api, settings, dave):
+    settings.THROTTLE_LOGIN = rate("3/min")
+
+    def guess():
+        return api.post("/api/authentication/login/", {"username": "dave", "password": "wrong"}).status_code
+
+    outcomes = race([guess] * 8)
+
+    assert sorted(outcomes) == [400] * 3 + [429] * 5
+    assert right(api, type("Routes", (), {"login": "/api/authentication/login/"})).status_code == 429

@@ -1,0 +1,151 @@
+import pytest
+from django.contrib.auth.models import User
+
+from authentication.serializers import SignupSerializer
+from eventmanagement.environment import rate
+from tests.races import race
+
+DAVE = {"username": "dave", "email": "dave@example.org", "password": "correct horse battery"}
+
+
+def test_signup_creates_an_account(api, routes):
+    answer = api.post(routes.signup, DAVE)
+
+    dave = User.objects.get(username="dave")
+    assert answer.status_code == 201
+    assert answer.json() == {"id": dave.pk, "username": "dave", "email": "dave@example.org"}
+    assert dave.check_password("correct horse battery")
+
+
+def test_signup_takes_a_form(api, routes):
+    answer = api.post(routes.signup, DAVE, format="multipart")
+
+    assert answer.status_code == 201
+
+
+def test_email_is_optional(api, routes):
+    answer = api.post(routes.signup, {"username": "dave", "password": DAVE["password"]})
+
+    assert answer.status_code == 201
+    assert answer.json()["email"] == ""
+
+
+def test_password_is_hashed_with_scrypt(api, routes):
+    api.post(routes.signup, DAVE)
+
+    assert User.objects.get().password.startswith("scrypt$")
+
+
+def test_password_keeps_its_spaces(api, routes):
+    api.post(routes.signup, DAVE | {"password": "  spaces around  "})
+
+    assert User.objects.get().check_password("  spaces around  ")
+
+
+@pytest.mark.parametrize("privilege", ["is_staff", "is_superuser", "is_active", "id", "groups", "date_joined"])
+def test_nothing_else_can_be_set(api, routes, privilege):
+    api.post(routes.signup, DAVE | {"is_active": False, "id": 77, privilege: True})
+
+    dave = User.objects.get()
+    assert (dave.is_staff, dave.is_superuser, dave.is_active, dave.pk == 77) == (False, False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("username", ""),
+        ("username", "has spaces"),
+        ("username", "x" * 151),
+        ("username", "nul\0"),
+        ("username", None),
+        ("username", ["dave"]),
+        ("email", "not an address"),
+        ("email", "x" * 250 + "@example.org"),
+        ("password", ""),
+        ("password", "short"),
+        ("password", "password"),
+        ("password", "0123456789"),
+        ("password", "dave@example"),
+        ("password", "x" * 4097),
+    ],
+)
+def test_bad_values_are_refused_on_their_field(api, routes, field, value):
+    answer = api.post(routes.signup, DAVE | {field: value})
+
+    assert answer.status_code == 400
+    assert list(answer.json()) == [field]
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("field", ["username", "password"])
+def test_missing_values_are_refused_on_their_field(api, routes, field):
+    answer = api.post(routes.signup, {name: value for name, value in DAVE.items() if name != field})
+
+    assert answer.status_code == 400
+    assert list(answer.json()) == [field]
+
+
+@pytest.mark.parametrize("username", ["bob", "ｂｏｂ"], ids=["same", "look-alike"])
+def test_taken_username_is_refused(api, routes, bob, username):
+    answer = api.post(routes.signup, DAVE | {"username": username})
+
+    assert answer.status_code == 400
+    assert answer.json() == {"username": ["A user with that username already exists."]}
+
+
+def test_username_taken_meanwhile_is_refused(api, routes, monkeypatch):
+    check = SignupSerializer.validate
+
+    def take_it_first(self, account):
+        User.objects.create_user("dave")
+        return check(self, account)
+
+    monkeypatch.setattr(SignupSerializer, "validate", take_it_first)
+
+    answer = api.post(routes.signup, DAVE)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"username": ["A user with that username already exists."]}
+
+
+def test_limit_counts_signups_by_address(api, routes, settings):
+    settings.THROTTLE_SIGNUP = rate("2/day")
+    api.post(routes.signup, DAVE | {"username": "first"})
+    api.post(routes.signup, DAVE | {"username": "second"})
+
+    answer = api.post(routes.signup, DAVE)
+    elsewhere = api.post(routes.signup, DAVE, REMOTE_ADDR="192.0.2.1")
+
+    assert answer.status_code == 429
+    assert answer.json()["code"] == "throttled"
+    assert 0 < int(answer["Retry-After"]) <= 24 * 60 * 60
+    assert elsewhere.status_code == 201
+
+
+def test_limit_does_not_count_mistakes(api, routes, settings):
+    settings.THROTTLE_SIGNUP = rate("1/day")
+    api.post(routes.signup, DAVE | {"password": "short"})
+
+    answer = api.post(routes.signup, DAVE)
+
+    assert answer.status_code == 201
+
+
+def test_limit_can_be_switched_off(api, routes, settings):
+    settings.THROTTLE_SIGNUP = rate("off")
+
+    answers = [api.post(routes.signup, DAVE | {"username": f"dave{number}"}) for number in range(3)]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_limit_holds_when_all_come_at_once(api, settings):
+    settings.THROTTLE_SIGNUP = rate("3/day")
+
+    def signup(number):
+        return api.post("/api/authentication/signup/", DAVE | {"username": f"dave{number}"}).status_code
+
+    outcomes = race([lambda number=number: signup(number) for number in range(8)])
+
+    assert sorted(outcomes) == [201] * 3 + [429] * 5

@@ -1,0 +1,128 @@
+"""The cast: alice organizes, bob attends, carol is an outsider. And the stage they meet on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.utils import timezone
+from rest_framework.authtoken.models import Token
+from rest_framework.test import APIClient
+
+from event.models import Event
+
+
+def pytest_configure() -> None:
+    # Every test client makes the middleware anew; it need not list all assets each time.
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The addresses of the API under one of their two names."""
+
+    signup: str
+    login: str
+    logout: str
+    events: str
+    reservations: str
+    attendees_of: str
+
+    def event(self, event: Event | int) -> str:
+        return f"{self.events}{getattr(event, 'pk', event)}/"
+
+    def attendees(self, event: Event | int) -> str:
+        return f"{self.event(event)}{self.attendees_of}/"
+
+    def reservation(self, reservation: object) -> str:
+        return f"{self.reservations}{getattr(reservation, 'pk', reservation)}/"
+
+
+LONG = Routes(
+    signup="/api/authentication/signup/",
+    login="/api/authentication/login/",
+    logout="/api/authentication/logout/",
+    events="/api/event/events/",
+    reservations="/api/reservation/reservations/",
+    attendees_of="total-reservations",
+)
+SHORT = Routes(
+    signup="/api/signup/",
+    login="/api/login/",
+    logout="/api/logout/",
+    events="/api/events/",
+    reservations="/api/reservations/",
+    attendees_of="reservations",
+)
+
+
+@pytest.fixture(params=[LONG, SHORT], ids=["long", "short"])
+def routes(request: pytest.FixtureRequest) -> Routes:
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _database(db: None) -> None:
+    """Every test may use the database."""
+
+
+@pytest.fixture
+def api() -> APIClient:
+    """A client that nobody is signed in to."""
+    return APIClient()
+
+
+@pytest.fixture
+def alice() -> User:
+    return User.objects.create_user("alice", "alice@example.org")
+
+
+@pytest.fixture
+def bob() -> User:
+    return User.objects.create_user("bob", "bob@example.org")
+
+
+@pytest.fixture
+def carol() -> User:
+    return User.objects.create_user("carol", "carol@example.org")
+
+
+@pytest.fixture
+def as_user() -> Callable[[User], APIClient]:
+    """Make a client that is signed in with a real token."""
+
+    def sign_in(user: User) -> APIClient:
+        token, _ = Token.objects.get_or_create(user=user)
+        return APIClient(headers={"authorization": f"Token {token.key}"})
+
+    return sign_in
+
+
+@pytest.fixture
+def event_of() -> Callable[..., Event]:
+    """Make an event of an organizer's, tomorrow unless told otherwise."""
+
+    def create(organizer: User, **fields: object) -> Event:
+        start = fields.pop("start_time", timezone.now() + timedelta(days=1))
+        defaults = {"title": "Concert", "capacity": 10, "start_time": start, "end_time": start + timedelta(hours=2)}
+        return Event.objects.create(organizer=organizer, **defaults | fields)
+
+    return create
+
+
+@pytest.fixture
+def event(alice: User, event_of: Callable[..., Event]) -> Event:
+    """Alice's concert tomorrow, ten seats."""
+    return event_of(alice)
+
+
+@pytest.fixture
+def people() -> Callable[[int], list[User]]:
+    """Make a crowd."""
+
+    def create(count: int) -> list[User]:
+        return User.objects.bulk_create(User(username=f"person{number}") for number in range(count))
+
+    return create
