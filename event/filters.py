@@ -1,8 +1,10 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import Q
+from django.db.models import BigIntegerField, Q
+from django_filters.fields import IsoDateTimeField
 
 from event.models import Event, EventQuerySet
 
@@ -16,19 +18,37 @@ ORDERINGS = [
 ]
 
 
-class IntegerFilter(django_filters.Filter):
-    """An exact whole number. (NumberFilter reads a decimal, and 1E999999999 takes it a while.)"""
+class IdFilter(django_filters.Filter):
+    """An id. (A NumberFilter reads a decimal: 1E999999999 takes it a while.)"""
 
     field_class = forms.IntegerField
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, min_value=1, max_value=BigIntegerField.MAX_BIGINT, **options)
+
+
+class MomentField(IsoDateTimeField):
+    """A moment that is still one in UTC: 9999-12-31T23:59-14:00 lies beyond what a datetime can say."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        moment = super().to_python(value)
+        try:
+            return moment and moment.astimezone(UTC)
+        except OverflowError:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+
+class MomentFilter(django_filters.Filter):
+    field_class = MomentField
 
 
 class EventFilter(django_filters.FilterSet):
     """How events are found. A bad value is refused on its field; what is not named here is ignored."""
 
     search = django_filters.CharFilter(method="matching", label="Words in the title or the description")
-    organizer = IntegerFilter(field_name="organizer_id", label="The id of the organizer")
-    start_after = django_filters.IsoDateTimeFilter(field_name="start_time", lookup_expr="gt")
-    start_before = django_filters.IsoDateTimeFilter(field_name="start_time", lookup_expr="lt")
+    organizer = IdFilter(field_name="organizer_id", label="The id of the organizer")
+    start_after = MomentFilter(field_name="start_time", lookup_expr="gt")
+    start_before = MomentFilter(field_name="start_time", lookup_expr="lt")
     available = django_filters.ChoiceFilter(
         method="by_availability",
         choices=[("true", "true"), ("false", "false")],

@@ -34,15 +34,13 @@ class ApiSpeaksJson:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not request.path_info.startswith("/api/"):
             return self.get_response(request)
-        # Neither REST framework's JSON parser nor a codec that is no text encoding, such as
-        # charset=zlib, would be stopped later on.
+        # REST framework's JSON parser reads on past Django's limit.
         if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        if request.content_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
-            return refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Bodies are read as UTF-8.")
         response = self.get_response(request)
         if response.status_code >= HTTPStatus.BAD_REQUEST and response.get("Content-Type") != "application/json":
-            return refusal(HTTPStatus(response.status_code))
+            as_json = refusal(HTTPStatus(response.status_code))
+            response.content, response["Content-Type"] = as_json.content, as_json["Content-Type"]
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -22,7 +22,8 @@ def race(calls: Iterable[Callable[[], Any]]) -> list[Any]:
             connection.ensure_connection()
             barrier.wait()
             return call()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this call's outcome
+        except Exception as error:
+            # Whatever it is, it is the outcome of this call.
             return error
         finally:
             connection.close()

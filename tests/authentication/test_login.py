@@ -42,7 +42,7 @@ def test_second_login_gives_the_same_token(api, routes, dave):
 
 
 def test_username_is_read_as_it_was_stored(api, routes, dave):
-    answer = api.post(routes.login, {"username": "ｄａｖｅ", "password": PASSWORD})
+    answer = api.post(routes.login, {"username": "d\uff41ve", "password": PASSWORD})
 
     assert answer.status_code == 200
 

@@ -1,0 +1,139 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from event.models import Event
+
+CONCERT = {
+    "title": "Concert",
+    "description": "Strings.",
+    "start_time": "2999-06-01T19:00:00Z",
+    "end_time": "2999-06-01T22:00:00Z",
+    "show_time": "2999-06-01T18:30:00Z",
+    "capacity": 120,
+}
+
+
+def test_creator_becomes_the_organizer(as_user, alice, routes):
+    answer = as_user(alice).post(routes.events, CONCERT)
+
+    event = Event.objects.get()
+    assert answer.status_code == 201
+    assert answer.json() == CONCERT | {"id": event.pk, "seats_remaining": 120, "organizer": alice.pk}
+
+
+def test_nobody_signed_in_is_refused(api, routes):
+    answer = api.post(routes.events, CONCERT)
+
+    assert answer.status_code == 401
+    assert answer["WWW-Authenticate"] == "Token"
+
+
+def test_description_may_be_empty_and_doors_unknown(as_user, alice, routes):
+    sent = {field: CONCERT[field] for field in ("title", "start_time", "end_time", "capacity")}
+
+    answer = as_user(alice).post(routes.events, sent)
+
+    assert answer.status_code == 201
+    assert answer.json()["description"] == ""
+    assert answer.json()["show_time"] is None
+
+
+def test_what_is_not_the_clients_to_say_is_ignored(as_user, alice, bob, routes):
+    sent = CONCERT | {"id": 77, "organizer": bob.pk, "seats_remaining": 1}
+
+    event = as_user(alice).post(routes.events, sent).json()
+
+    assert event["id"] != 77
+    assert event["organizer"] == alice.pk
+    assert event["seats_remaining"] == 120
+
+
+def test_times_are_answered_in_utc(as_user, alice, routes):
+    event = as_user(alice).post(routes.events, CONCERT | {"start_time": "2999-06-01T20:00:00+02:00"}).json()
+
+    assert event["start_time"] == "2999-06-01T18:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title", ""),
+        ("title", "  "),
+        ("title", "x" * 201),
+        ("title", "nul\0"),
+        ("title", None),
+        ("title", {"en": "Concert"}),
+        ("description", None),
+        ("description", "nul\0"),
+        ("capacity", 0),
+        ("capacity", -1),
+        ("capacity", 2**31),
+        ("capacity", 10**30),
+        ("capacity", "many"),
+        ("capacity", 1.5),
+        ("capacity", True),
+        ("capacity", None),
+        ("capacity", [1]),
+        ("start_time", "soon"),
+        ("start_time", None),
+        ("start_time", 5),
+        ("start_time", "2999-02-30T00:00:00Z"),
+        ("end_time", "9999-12-31T23:59:59-14:00"),
+        ("show_time", "0001-01-01T00:00:00+14:00"),
+        ("show_time", "2999-06-01T22:00:01Z"),
+    ],
+)
+def test_bad_values_are_refused_on_their_field(as_user, alice, routes, field, value):
+    answer = as_user(alice).post(routes.events, CONCERT | {field: value})
+
+    assert answer.status_code == 400
+    assert list(answer.json()) == [field]
+    assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize("field", ["title", "start_time", "end_time", "capacity"])
+def test_missing_values_are_refused_on_their_field(as_user, alice, routes, field):
+    answer = as_user(alice).post(routes.events, {name: value for name, value in CONCERT.items() if name != field})
+
+    assert answer.status_code == 400
+    assert list(answer.json()) == [field]
+
+
+@pytest.mark.parametrize("end", [CONCERT["start_time"], "2999-06-01T18:59:59Z"], ids=["at once", "before"])
+def test_event_must_end_after_it_starts(as_user, alice, routes, end):
+    answer = as_user(alice).post(routes.events, CONCERT | {"end_time": end, "show_time": None})
+
+    assert answer.status_code == 400
+    assert answer.json() == {"end_time": ["The event must end after it starts."]}
+
+
+def test_event_that_is_over_is_refused(as_user, alice, routes):
+    end = timezone.now() - timedelta(seconds=1)
+    times = {"start_time": end - timedelta(hours=1), "end_time": end, "show_time": None}
+
+    answer = as_user(alice).post(routes.events, CONCERT | times)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"end_time": ["The event is already over."]}
+
+
+def test_event_that_runs_is_welcome(as_user, alice, routes):
+    now = timezone.now()
+    times = {"start_time": now - timedelta(hours=1), "end_time": now + timedelta(hours=1), "show_time": None}
+
+    answer = as_user(alice).post(routes.events, CONCERT | times)
+
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00"])
+def test_first_and_last_moments_are_kept(as_user, alice, routes, start):
+    times = {"start_time": start, "end_time": "9999-12-31T23:59:59.999999", "show_time": None}
+
+    answer = as_user(alice).post(routes.events, CONCERT | times)
+
+    assert answer.status_code == 201
+    assert answer.json()["start_time"] == "0001-01-01T00:00:00Z"
+    assert answer.json()["end_time"] == "9999-12-31T23:59:59.999999Z"

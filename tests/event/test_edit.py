@@ -1,0 +1,156 @@
+import pytest
+
+from event.models import Event
+from event.views import EventViewSet
+from reservation.models import Reservation
+from tests.ledger import assert_balanced, begin, seats_left
+
+MATINEE = {
+    "title": "Matinee",
+    "description": "Earlier.",
+    "start_time": "2999-06-01T14:00:00Z",
+    "end_time": "2999-06-01T16:00:00Z",
+    "show_time": "2999-06-01T13:30:00Z",
+    "capacity": 20,
+}
+
+
+def test_organizer_replaces_the_event(as_user, alice, routes, event):
+    answer = as_user(alice).put(routes.event(event), MATINEE)
+
+    assert answer.status_code == 200
+    assert answer.json() == MATINEE | {"id": event.pk, "seats_remaining": 20, "organizer": alice.pk}
+    assert as_user(alice).get(routes.event(event)).json() == answer.json()
+
+
+def test_organizer_changes_one_field(as_user, alice, routes, event):
+    before = as_user(alice).get(routes.event(event)).json()
+
+    answer = as_user(alice).patch(routes.event(event), {"title": "Matinee"})
+
+    assert answer.status_code == 200
+    assert answer.json() == before | {"title": "Matinee"}
+
+
+def test_put_wants_the_whole_event(as_user, alice, routes, event):
+    answer = as_user(alice).put(routes.event(event), {"title": "Matinee"})
+
+    assert answer.status_code == 400
+    assert answer.json().keys() == {"start_time", "end_time", "capacity"}
+
+
+def test_what_is_not_the_clients_to_say_is_ignored(as_user, alice, bob, routes, event):
+    answer = as_user(alice).patch(routes.event(event), {"id": 77, "seats_remaining": 1, "organizer": bob.pk})
+
+    assert answer.status_code == 200
+    assert (answer.json()["id"], answer.json()["seats_remaining"], answer.json()["organizer"]) == (
+        event.pk,
+        10,
+        alice.pk,
+    )
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_only_the_organizer_may(api, as_user, bob, routes, event, method):
+    anonymous = getattr(api, method)(routes.event(event), MATINEE)
+    attendee = getattr(as_user(bob), method)(routes.event(event), MATINEE)
+
+    assert anonymous.status_code == 401
+    assert attendee.status_code == 403
+    assert attendee.json() == {"detail": "Only the organizer of this event may do this."}
+    assert Event.objects.get().title == "Concert"
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_event_that_is_not_there(as_user, alice, routes, method):
+    answer = getattr(as_user(alice), method)(routes.event(99), MATINEE)
+
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_event_deleted_meanwhile_is_not_there(as_user, alice, routes, event, method, monkeypatch):
+    check = EventViewSet.check_object_permissions
+
+    def delete_it_then(view, request, event):
+        check(view, request, event)
+        Event.objects.filter(pk=event.pk).delete()
+
+    monkeypatch.setattr(EventViewSet, "check_object_permissions", delete_it_then)
+
+    answer = getattr(as_user(alice), method)(routes.event(event), MATINEE)
+
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({"end_time": "2000-01-01T00:00:00Z"}, "end_time"),
+        ({"start_time": "9999-01-01T00:00:00Z"}, "end_time"),
+        ({"show_time": "9999-01-01T00:00:00Z"}, "show_time"),
+    ],
+)
+def test_changed_times_are_checked_against_those_that_stay(as_user, alice, routes, event, changes, refused):
+    answer = as_user(alice).patch(routes.event(event), changes)
+
+    assert answer.status_code == 400
+    assert list(answer.json()) == [refused]
+
+
+def test_doors_can_become_unknown_again(as_user, alice, routes, event):
+    as_user(alice).patch(routes.event(event), {"show_time": event.start_time})
+
+    answer = as_user(alice).patch(routes.event(event), {"show_time": None})
+
+    assert answer.json()["show_time"] is None
+
+
+def test_capacity_moves_the_seats_that_remain(as_user, alice, bob, routes, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    answer = as_user(alice).patch(routes.event(event), {"capacity": 4})
+
+    assert answer.status_code == 200
+    assert (answer.json()["capacity"], answer.json()["seats_remaining"]) == (4, 3)
+    assert seats_left(event) == 3
+
+
+def test_capacity_can_be_cut_to_what_is_reserved_and_no_further(as_user, alice, people, routes, event):
+    for person in people(3):
+        Reservation.objects.book(user=person, event_id=event.pk)
+
+    refused = as_user(alice).patch(routes.event(event), {"capacity": 2, "title": "Smaller"})
+    accepted = as_user(alice).patch(routes.event(event), {"capacity": 3})
+
+    assert refused.status_code == 400
+    assert refused.json() == {
+        "detail": "The capacity can't be less than the number of seats already reserved, 3.",
+        "code": "capacity_below_reserved",
+    }
+    assert accepted.json()["seats_remaining"] == 0
+    assert accepted.json()["title"] == "Concert"
+
+
+@pytest.mark.parametrize("capacity", [0, -5, 2**31, None, "x"])
+def test_bad_capacity_is_refused_on_its_field(as_user, alice, routes, event, capacity):
+    answer = as_user(alice).patch(routes.event(event), {"capacity": capacity})
+
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["capacity"]
+
+
+def test_largest_capacity_comes_and_goes(as_user, alice, bob, routes, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    assert as_user(alice).patch(routes.event(event), {"capacity": 2**31 - 1}).json()["seats_remaining"] == 2**31 - 2
+    assert as_user(alice).patch(routes.event(event), {"capacity": 1}).json()["seats_remaining"] == 0
+    assert_balanced()
+
+
+def test_past_event_can_still_be_edited(as_user, alice, routes, event):
+    begin(event)
+
+    answer = as_user(alice).patch(routes.event(event), {"description": "It was good."})
+
+    assert answer.status_code == 200

@@ -1,0 +1,186 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from event.models import Event
+from reservation.models import Reservation
+from tests.ledger import begin, sell_out
+
+
+def titles(answer):
+    assert answer.status_code == 200, answer.json()
+    return [event["title"] for event in answer.json()["results"]]
+
+
+@pytest.fixture
+def programme(alice, bob, event_of):
+    """Four events: one over there already, one small and sold out, two that can be booked."""
+    tomorrow = timezone.now() + timedelta(days=1)
+    started = event_of(alice, title="Started", capacity=30, start_time=tomorrow)
+    begin(started)
+    sold_out = event_of(alice, title="Sold out", capacity=5, start_time=tomorrow)
+    sell_out(sold_out)
+    event_of(bob, title="Jazz night", description="With strings", capacity=20, start_time=tomorrow + timedelta(days=2))
+    event_of(bob, title="String quartet", capacity=10, start_time=tomorrow + timedelta(days=1))
+    return tomorrow
+
+
+def test_everybody_reads_events(api, routes, event):
+    answer = api.get(routes.event(event))
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "id": event.pk,
+        "title": "Concert",
+        "description": "",
+        "start_time": event.start_time.isoformat().replace("+00:00", "Z"),
+        "end_time": event.end_time.isoformat().replace("+00:00", "Z"),
+        "show_time": None,
+        "capacity": 10,
+        "seats_remaining": 10,
+        "organizer": event.organizer_id,
+    }
+    assert api.get(routes.events).json() == {"count": 1, "next": None, "previous": None, "results": [answer.json()]}
+
+
+def test_reading_can_be_closed(api, as_user, bob, routes, event, settings):
+    settings.EVENTS_PUBLIC = False
+
+    for address in (routes.events, routes.event(event)):
+        assert api.get(address).status_code == 401
+        assert as_user(bob).get(address).status_code == 200
+
+
+@pytest.mark.parametrize("event_id", [0, 99, 2**63, 10**30, "x", "1.5", "-1", "9" * 5000])
+def test_event_that_is_not_there(api, routes, event_id):
+    answer = api.get(routes.event(event_id))
+
+    assert answer.status_code == 404
+    assert answer.json().keys() == {"detail"}
+
+
+def test_events_come_by_start(api, routes, programme):
+    assert titles(api.get(routes.events)) == ["Started", "Sold out", "String quartet", "Jazz night"]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("search=string", ["String quartet", "Jazz night"]),
+        ("search=strings+jazz", ["Jazz night"]),
+        ("search=%25", []),
+        ("search=", ["Started", "Sold out", "String quartet", "Jazz night"]),
+        ("available=true", ["String quartet", "Jazz night"]),
+        ("available=false", ["Started", "Sold out"]),
+        ("ordering=start_time", ["Started", "Sold out", "String quartet", "Jazz night"]),
+        ("ordering=-start_time", ["Jazz night", "String quartet", "Sold out", "Started"]),
+        ("ordering=capacity", ["Sold out", "String quartet", "Jazz night", "Started"]),
+        ("ordering=-capacity", ["Started", "Jazz night", "String quartet", "Sold out"]),
+        ("ordering=seats_remaining", ["Sold out", "String quartet", "Jazz night", "Started"]),
+        ("ordering=-seats_remaining", ["Started", "Jazz night", "String quartet", "Sold out"]),
+        ("organizer=9223372036854775807", []),
+        ("start_after=9999-12-31", []),
+        ("start_after=9999-12-31T23:59:59Z", []),
+        ("start_before=0001-01-01", []),
+        ("unknown=1&format=xml", ["Started", "Sold out", "String quartet", "Jazz night"]),
+    ],
+)
+def test_events_are_found(api, routes, programme, query, found):
+    assert titles(api.get(f"{routes.events}?{query}")) == found
+
+
+def test_events_are_found_by_organizer(api, routes, programme, bob):
+    assert titles(api.get(routes.events, {"organizer": bob.pk})) == ["String quartet", "Jazz night"]
+
+
+def test_events_are_found_by_start(api, routes, programme):
+    after = (programme + timedelta(hours=1)).isoformat()
+    before = (programme + timedelta(days=1, hours=1)).isoformat()
+
+    assert titles(api.get(routes.events, {"start_after": after})) == ["String quartet", "Jazz night"]
+    assert titles(api.get(routes.events, {"start_after": after, "start_before": before})) == ["String quartet"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("search", "nul%00"),
+        ("organizer", "alice"),
+        ("organizer", "0"),
+        ("organizer", "1.5"),
+        ("organizer", "9223372036854775808"),
+        ("organizer", "NaN"),
+        ("organizer", "1E999999999"),
+        ("organizer", "9" * 5000),
+        ("start_after", "soon"),
+        ("start_after", "9999-12-31T23:59:59-14:00"),
+        ("start_before", "0001-01-01T00:00:00%2B14:00"),
+        ("start_before", "nul%00"),
+        ("available", "perhaps"),
+        ("ordering", "title"),
+        ("ordering", "organizer__password"),
+        ("page_size", "0"),
+        ("page_size", "-1"),
+        ("page_size", "ten"),
+        ("page_size", "9" * 5000),
+    ],
+)
+def test_bad_values_are_refused_on_their_field(api, routes, field, value):
+    answer = api.get(f"{routes.events}?{field}={value}")
+
+    assert answer.status_code == 400
+    assert list(answer.json()) == [field]
+
+
+def test_list_is_cut_into_pages(api, routes, alice, event_of):
+    for number in range(12):
+        event_of(alice, title=str(number))
+
+    first = api.get(routes.events).json()
+    second = api.get(first["next"]).json()
+
+    assert first["count"] == 12
+    assert len(first["results"]) == 10
+    assert first["previous"] is None
+    assert len(second["results"]) == 2
+    assert second["next"] is None
+    assert api.get(second["previous"]).json() == first
+
+
+def test_page_size_is_the_clients_up_to_a_hundred(api, routes, alice, event):
+    Event.objects.bulk_create(
+        Event(title="Copy", capacity=1, organizer=alice, start_time=event.start_time, end_time=event.end_time)
+        for _ in range(100)
+    )
+
+    assert len(api.get(routes.events, {"page_size": 3}).json()["results"]) == 3
+    assert len(api.get(routes.events, {"page_size": 1000}).json()["results"]) == 100
+
+
+@pytest.mark.parametrize("page", ["2", "0", "-1", "x", "9" * 5000, "99999999999999999999", "%00"])
+def test_page_that_is_not_there(api, routes, event, page):
+    answer = api.get(f"{routes.events}?page={page}")
+
+    assert answer.status_code == 404
+    assert answer.json().keys() == {"detail"}
+
+
+def test_order_is_total(api, routes, alice, event_of):
+    start = timezone.now() + timedelta(days=1)
+    events = [event_of(alice, start_time=start) for _ in range(4)]
+
+    for ordering in ("start_time", "capacity", "-seats_remaining"):
+        found = api.get(routes.events, {"ordering": ordering}).json()["results"]
+        assert [event["id"] for event in found] == [event.pk for event in events]
+
+
+def test_queries_do_not_grow_with_the_rows(api, routes, alice, bob, carol, event_of, django_assert_num_queries):
+    event_of(alice)
+    with django_assert_num_queries(2):
+        api.get(routes.events)
+
+    Reservation.objects.book(user=carol, event_id=event_of(bob).pk)
+    event_of(carol)
+    with django_assert_num_queries(2):
+        api.get(routes.events)

@@ -1,0 +1,141 @@
+"""Every way in which Django writes an event, seen by the ledger of its seats."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, ProtectedError
+
+from event.exceptions import CapacityBelowReserved
+from event.models import Event
+from eventmanagement.database import violates
+from reservation.models import Reservation
+from tests.ledger import assert_balanced, seats_left
+
+
+def test_new_event_has_all_its_seats(alice, event_of):
+    event = event_of(alice, capacity=7, seats_remaining=3)
+
+    assert event.seats_remaining == seats_left(event) == 7
+
+
+def test_events_created_in_bulk_have_all_their_seats(alice, event):
+    copies = [
+        Event(title="Copy", capacity=4, organizer=alice, start_time=event.start_time, end_time=event.end_time)
+        for _ in range(2)
+    ]
+
+    Event.objects.bulk_create(copies)
+
+    assert_balanced()
+
+
+def test_saving_an_event_read_before_a_booking_loses_no_seat(bob, event):
+    stale = Event.objects.get()
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    stale.title = "Concerto"
+
+    stale.save()
+
+    assert Event.objects.get().title == "Concerto"
+    assert seats_left(event) == 9
+
+
+def test_saving_a_changed_capacity_moves_the_seats(bob, event):
+    stale = Event.objects.get()
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    stale.capacity = 5
+
+    stale.save()
+
+    assert stale.seats_remaining == seats_left(event) == 4
+
+
+def test_saving_a_count_of_seats_changes_nothing(event):
+    event.seats_remaining = 1
+
+    event.save(update_fields=["seats_remaining"])
+
+    assert seats_left(event) == 10
+
+
+def test_saving_too_small_a_capacity_is_refused_whole(people, event):
+    for person in people(3):
+        Reservation.objects.book(user=person, event_id=event.pk)
+    event.title, event.capacity = "Smaller", 2
+
+    with pytest.raises(CapacityBelowReserved):
+        event.save()
+
+    assert Event.objects.get().title == "Concert"
+    assert_balanced()
+
+
+@pytest.mark.parametrize("capacity", [4, F("capacity") + 5, F("capacity") - 9])
+def test_updating_capacity_moves_the_seats(bob, event, capacity):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    Event.objects.update(capacity=capacity)
+
+    assert_balanced()
+
+
+def test_bulk_updating_capacity_moves_the_seats(bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    event.capacity = 3
+
+    Event.objects.bulk_update([event], ["capacity"])
+
+    assert seats_left(event) == 2
+
+
+def test_resizing_a_deleted_event_finds_none(event):
+    Event.objects.filter(pk=event.pk).delete()
+
+    with pytest.raises(Event.DoesNotExist):
+        event.resize(5)
+
+
+def test_deleting_events_in_a_shell_takes_their_reservations(bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    Event.objects.filter(title="Concert").delete()
+
+    assert not Reservation.objects.exists()
+
+
+def test_organizer_cannot_be_deleted_while_the_events_stand(alice, bob, event, event_of):
+    reservation = Reservation.objects.book(user=alice, event_id=event_of(bob).pk)
+
+    with pytest.raises(ProtectedError):
+        alice.delete()
+
+    assert list(Reservation.objects.all()) == [reservation]
+    assert_balanced()
+
+
+@pytest.mark.parametrize(
+    ("name", "assignment"),
+    [
+        ("event_capacity_is_positive", "capacity = 0, seats_remaining = 0"),
+        ("event_seats_are_not_oversold", "seats_remaining = -1"),
+        ("event_seats_are_within_capacity", "seats_remaining = capacity + 1"),
+        ("event_starts_before_it_ends", "end_time = start_time"),
+        ("event_opens_before_it_ends", "show_time = '9999-01-01 00:00:00+00:00'"),
+    ],
+)
+def test_database_refuses_by_name(event, name, assignment):
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE event_event SET {assignment}")
+
+    assert violates(refusal.value, Event, name)
+
+
+def test_event_reads_as_its_title(event):
+    assert str(event) == "Concert"
+
+
+def test_doors_may_open_up_to_the_end(alice, event_of, event):
+    late = event_of(alice, show_time=event.start_time + timedelta(hours=2), start_time=event.start_time)
+
+    assert Event.objects.filter(pk=late.pk).exists()

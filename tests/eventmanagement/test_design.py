@@ -1,0 +1,36 @@
+"""What the code promises about itself."""
+
+import ast
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+
+MAY_IMPORT = {
+    "authentication": {"authentication", "eventmanagement"},
+    "event": {"event", "eventmanagement"},
+    "reservation": {"reservation", "event", "eventmanagement"},
+}
+
+
+def imported_by(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+@pytest.mark.parametrize("app", MAY_IMPORT)
+def test_imports_go_one_way(app):
+    files = list(Path(settings.BASE_DIR, app).rglob("*.py"))
+    packages = {name.split(".")[0] for path in files for name in imported_by(path)}
+
+    assert files
+    assert packages & {*MAY_IMPORT, "eventmanagement"} <= MAY_IMPORT[app]
+
+
+def test_no_migration_is_missing():
+    call_command("makemigrations", check=True, dry_run=True, stdout=StringIO())

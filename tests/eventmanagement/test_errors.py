@@ -1,0 +1,246 @@
+"""Whatever a client sends and whatever breaks, /api/ answers in JSON and says whose mistake it was."""
+
+import json
+import logging
+from types import SimpleNamespace
+
+import pytest
+from django.db import InterfaceError, OperationalError, connection
+from django.test import Client, RequestFactory
+
+from event.models import EventQuerySet
+from eventmanagement import views
+from eventmanagement.wsgi import application
+from tests.conftest import LONG, SHORT
+
+JSON = "application/json"
+TABLE = {
+    "signup": {"POST"},
+    "login": {"POST"},
+    "logout": {"POST"},
+    "events": {"GET", "HEAD", "POST"},
+    "event": {"GET", "HEAD", "PUT", "PATCH", "DELETE"},
+    "attendees": {"GET", "HEAD"},
+    "reservations": {"GET", "HEAD", "POST"},
+    "reservation": {"GET", "HEAD", "DELETE"},
+}
+
+
+def address(routes, name):
+    route = getattr(routes, name)
+    return route if isinstance(route, str) else route(1)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("name", TABLE)
+def test_methods_are_those_of_the_table(as_user, bob, routes, name, method):
+    answer = as_user(bob).generic(method, address(routes, name))
+
+    if method in TABLE[name]:
+        assert answer.status_code != 405
+    else:
+        assert answer.status_code == 405
+        assert answer["Content-Type"] == JSON
+        assert set(answer["Allow"].split(", ")) == TABLE[name]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/", "/api/nothing", "/api/events", "/api/event/", "/api/event/events/1", "/api//"]
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("debug", [True, False])
+def test_unknown_path_is_json(api, settings, path, method, debug):
+    settings.DEBUG = debug
+
+    answer = getattr(api, method)(path)
+
+    assert answer.status_code == 404
+    assert answer["Content-Type"] == JSON
+    assert answer.json() == {"detail": "Not Found."}
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_wrong_host_is_json(api, settings, debug):
+    settings.DEBUG = debug
+
+    answer = api.get(LONG.events, headers={"host": "evil.example"})
+
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == JSON
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_fault_is_json_and_logged(api, settings, monkeypatch, caplog, debug):
+    settings.DEBUG = debug
+    monkeypatch.setattr(EventQuerySet, "order_by", lambda *fields: 1 / 0)
+    api.raise_request_exception = False
+
+    answer = api.get(LONG.events, {"ordering": "capacity"})
+
+    assert answer.status_code == 500
+    assert answer["Content-Type"] == JSON
+    assert answer.json() == {"detail": "Internal Server Error."}
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+class StateError(Exception):
+    def __init__(self, sqlstate):
+        self.sqlstate = sqlstate
+
+
+def unavailable(state):
+    error = OperationalError("gone")
+    error.__cause__ = StateError(state)
+    return error
+
+
+@pytest.mark.parametrize("path", [LONG.events, SHORT.events, "/readyz"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        InterfaceError("closed"),
+        *map(unavailable, [None, "08006", "53300", "55P03", "57P01", "57014", "40P01", "25006"]),
+    ],
+    ids=lambda error: getattr(error.__cause__, "sqlstate", error),
+)
+def test_database_that_is_away_is_503(client, monkeypatch, path, error):
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(EventQuerySet, "count", refuse)
+    monkeypatch.setattr(views, "connection", SimpleNamespace(cursor=refuse))
+
+    answer = client.get(path)
+
+    assert answer.status_code == 503
+    assert answer["Retry-After"] == "2"
+    assert answer.json()["code"] == "unavailable"
+
+
+@pytest.mark.parametrize("state", ["42P01", "23505", "22003"])
+def test_mistake_of_ours_is_500(client, monkeypatch, state):
+    def refuse(queryset):
+        raise unavailable(state)
+
+    monkeypatch.setattr(EventQuerySet, "count", refuse)
+    client.raise_request_exception = False
+
+    assert client.get(LONG.events).status_code == 500
+
+
+@pytest.mark.parametrize("routes", [LONG])
+@pytest.mark.parametrize("name", ["signup", "login", "events", "reservations", "event"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'[{"event_id": 1}]',
+        b'"text"',
+        b"5",
+        b"true",
+        b"NaN",
+        b'{"capacity": NaN, "event_id": Infinity}',
+        b'{"capacity": 1e400, "event_id": 1e400, "username": 1e400}',
+        b'{"capacity": %s, "event_id": %s}' % (b"9" * 5000, b"9" * 5000),
+        b'{"username": "\\ud800", "password": "\\ud800", "title": "\\ud800", "event_id": "\\ud800"}',
+        b'{"username": "\\u0000", "password": "\\u0000", "title": "\\u0000", "event_id": "\\u0000"}',
+        b'{"username": "\xff", "title": "\xff"}',
+        b"[" * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"title":' * 100_000,
+        b"\xef\xbb\xbf{}",
+    ],
+    ids=range(19),
+)
+def test_hostile_body_is_a_bad_request(as_user, alice, event, routes, name, body):
+    path = routes.event(event) if name == "event" else getattr(routes, name)
+    method = "put" if name == "event" else "post"
+
+    answer = getattr(as_user(alice), method)(path, data=body, content_type=JSON)
+
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == JSON
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "x", ""])
+def test_other_bodies_are_not_read(as_user, bob, routes, event, content_type):
+    answer = as_user(bob).generic("POST", routes.reservations, b'{"event_id": 1}', content_type=content_type)
+
+    assert answer.status_code == 415
+    assert answer["Content-Type"] == JSON
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"event_id=%00", b"--x\r\n\r\n\xff", b"&" * 2000, b"a=1&" * 2000])
+def test_hostile_form_is_a_bad_request(as_user, bob, routes, content_type, body):
+    answer = as_user(bob).post(routes.reservations, data=body, content_type=content_type)
+
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == JSON
+
+
+@pytest.mark.parametrize(
+    ("charset", "status"),
+    [
+        ("charset=utf-8", 400),
+        ("charset=UTF8", 400),
+        ("charset=latin-1", 415),
+        ("charset=utf-16", 415),
+        ("charset=zlib", 415),
+        ("charset=nonsense", 415),
+        ("charset*=zlib''x", 415),
+        ("charset*=nonsense''x", 415),
+    ],
+)
+@pytest.mark.parametrize("query", ["", "?search=x"])
+def test_charset_other_than_utf8_is_not_read(charset, status, query):
+    statuses = []
+    environ = RequestFactory().post(f"{LONG.signup}{query}", b"{}", content_type=JSON).environ
+    environ["CONTENT_TYPE"] = f"{JSON}; {charset}"
+
+    [body] = application(environ, lambda line, headers: statuses.append(int(line.split()[0])))
+
+    assert statuses == [status]
+    assert json.loads(body)
+
+
+@pytest.mark.parametrize("content_type", [JSON, "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_body_over_the_limit_is_413(api, routes, settings, content_type):
+    answer = api.post(routes.signup, data=b" " * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1), content_type=content_type)
+
+    assert answer.status_code == 413
+    assert answer["Content-Type"] == JSON
+    assert answer.json() == {"detail": "Request Entity Too Large."}
+
+
+@pytest.mark.parametrize("value", ["Basic \0", "Basic AAAA", "Token " + "x" * 20_000, "\0", "Token \xff"])
+def test_hostile_authorization_is_nobody(routes, value):
+    answer = Client(headers={"authorization": value}).get(routes.reservations)
+
+    assert answer.status_code == 401
+    assert answer["Content-Type"] == JSON
+
+
+def test_answers_are_json_whatever_is_accepted(api, routes, event):
+    answer = api.get(routes.events, headers={"accept": "text/html,*/*;q=0.1"})
+
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == JSON
+
+
+def test_lock_that_is_not_to_be_had_is_unavailable(client, monkeypatch):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no lock timeout of its own")
+
+    def wait_for_a_lock(queryset):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 1")
+            cursor.execute("SELECT pg_sleep(10)")
+
+    monkeypatch.setattr(EventQuerySet, "count", wait_for_a_lock)
+
+    assert client.get(LONG.events).json()["code"] == "unavailable"

@@ -1,0 +1,75 @@
+from contextlib import closing
+
+import pytest
+
+
+def test_root_leads_to_swagger(client):
+    answer = client.get("/", follow=True)
+
+    assert answer.redirect_chain == [("/docs/swagger/", 302)]
+    assert answer.status_code == 200
+
+
+def test_swagger_loads_nothing_from_elsewhere(client):
+    page = client.get("/docs/swagger/").content.decode()
+
+    assert "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js" in page
+    assert "https://" not in page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js",
+        "/static/admin/css/base.css",
+    ],
+)
+def test_assets_are_served_here(client, path):
+    with closing(client.get(path)) as answer:
+        assert answer.status_code == 200
+
+
+def test_document_names_the_long_paths_alone(client):
+    paths = client.get("/schema/", headers={"accept": "application/json"}).json()["paths"]
+
+    assert set(paths) == {
+        "/api/authentication/signup/",
+        "/api/authentication/login/",
+        "/api/authentication/logout/",
+        "/api/event/events/",
+        "/api/event/events/{id}/",
+        "/api/event/events/{event_id}/total-reservations/",
+        "/api/reservation/reservations/",
+        "/api/reservation/reservations/{id}/",
+    }
+
+
+def test_admin_asks_who_is_there(client):
+    answer = client.get("/admin/", follow=True)
+
+    assert answer.redirect_chain == [("/admin/login/?next=/admin/", 302)]
+    assert answer.status_code == 200
+
+
+def test_healthz_asks_no_database(client, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        answer = client.get("/healthz")
+
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok"}
+
+
+def test_readyz_asks_the_database(client, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        answer = client.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok"}
+
+
+def test_answers_carry_security_headers(client, event):
+    answer = client.get("/api/event/events/")
+
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["Referrer-Policy"] == "same-origin"

@@ -1,0 +1,165 @@
+"""Settings come from the environment and are read once, at the start; here as often as a test wants."""
+
+import os
+import runpy
+import subprocess
+import sys
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from environs import EnvValidationError
+
+from eventmanagement.environment import Rate, env, rate
+from tests.postgres import SETTINGS
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Read a file of settings with these variables and no others in the environment."""
+
+    def run(path="eventmanagement/settings.py", **environment):
+        for name in [*SETTINGS, "DATABASE_URL", "SECRET_KEY", "WEB_CONCURRENCY", "PORT"]:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return SimpleNamespace(**runpy.run_path(str(settings.BASE_DIR / path)))
+
+    return run
+
+
+def test_process_refuses_to_start_without_a_secret():
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=settings.BASE_DIR,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode != 0
+    assert "SECRET_KEY is not set" in done.stderr.splitlines()[-1]
+
+
+def test_empty_secret_is_none(read):
+    with pytest.raises(ImproperlyConfigured):
+        read(SECRET_KEY="")
+
+
+def test_development_needs_no_secret(read):
+    assert read(DEBUG="true").SECRET_KEY
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DEBUG", "maybe"),
+        ("DEBUG", ""),
+        ("DEBUG", "2"),
+        ("EVENTS_PUBLIC", "yes"),
+        ("THROTTLE_LOGIN", "10"),
+        ("THROTTLE_LOGIN", "0/min"),
+        ("THROTTLE_LOGIN", "ten/min"),
+        ("THROTTLE_SIGNUP", "10/fortnight"),
+        ("THROTTLE_SIGNUP", ""),
+        ("LOCK_TIMEOUT", "3"),
+        ("LOCK_TIMEOUT", "3s -c fsync=off"),
+        ("STATEMENT_TIMEOUT", "never"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("TRUSTED_PROXIES", "some"),
+        ("DATABASE_URL", "mysql://localhost/events"),
+        ("DATABASE_URL", "events"),
+        ("DATABASE_URL", ""),
+    ],
+)
+def test_nonsense_stops_the_start_and_is_named(read, variable, value):
+    with pytest.raises(EnvValidationError, match=f'"{variable}" invalid'):
+        read(**{"SECRET_KEY": "x", variable: value})
+
+
+def test_defaults(read):
+    defaults = read(SECRET_KEY="x")
+
+    assert defaults.DEBUG is False
+    assert defaults.EVENTS_PUBLIC is True
+    assert defaults.ALLOWED_HOSTS == ["localhost", "127.0.0.1"]
+    assert defaults.CSRF_TRUSTED_ORIGINS == ["https://localhost", "https://127.0.0.1"]
+    assert defaults.THROTTLE_LOGIN == (10, timedelta(minutes=1))
+    assert defaults.THROTTLE_SIGNUP == (1000, timedelta(days=1))
+    assert defaults.DATABASES["default"]["NAME"] == str(settings.BASE_DIR / "db.sqlite3")
+    assert defaults.DATABASES["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert defaults.REST_FRAMEWORK["NUM_PROXIES"] == 0
+    assert defaults.SESSION_COOKIE_SECURE is defaults.CSRF_COOKIE_SECURE is True
+    assert not hasattr(defaults, "SECURE_PROXY_SSL_HEADER")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "setting", "expected"),
+    [
+        ("DEBUG", "1", "DEBUG", True),
+        ("DEBUG", "TRUE", "SESSION_COOKIE_SECURE", False),
+        ("EVENTS_PUBLIC", "false", "EVENTS_PUBLIC", False),
+        ("EVENTS_PUBLIC", "0", "EVENTS_PUBLIC", False),
+        ("ALLOWED_HOSTS", "a.example,b.example", "ALLOWED_HOSTS", ["a.example", "b.example"]),
+        (
+            "CSRF_TRUSTED_ORIGINS",
+            "a.example, http://b.example:8080",
+            "CSRF_TRUSTED_ORIGINS",
+            ["https://a.example", "http://b.example:8080"],
+        ),
+        ("THROTTLE_LOGIN", "off", "THROTTLE_LOGIN", None),
+        ("THROTTLE_SIGNUP", "5/hour", "THROTTLE_SIGNUP", (5, timedelta(hours=1))),
+        ("TRUSTED_PROXIES", "2", "TRUSTED_PROXIES", 2),
+        ("TRUSTED_PROXIES", "1", "SECURE_PROXY_SSL_HEADER", ("HTTP_X_FORWARDED_PROTO", "https")),
+    ],
+)
+def test_variable_is_read(read, variable, value, setting, expected):
+    assert getattr(read(**{"SECRET_KEY": "x", variable: value}), setting) == expected
+
+
+def test_sqlite_file_is_read(read):
+    database = read(SECRET_KEY="x", DATABASE_URL="sqlite:///elsewhere.sqlite3").DATABASES["default"]
+
+    assert database["NAME"] == "elsewhere.sqlite3"
+
+
+def test_postgresql_is_read(read):
+    database = read(SECRET_KEY="x", DATABASE_URL="postgres://u:p@db:5433/n").DATABASES["default"]
+
+    assert (database["HOST"], database["PORT"], database["NAME"]) == ("db", 5433, "n")
+    assert (database["USER"], database["PASSWORD"]) == ("u", "p")
+    assert database["CONN_MAX_AGE"] is None
+    assert database["CONN_HEALTH_CHECKS"] is True
+
+
+def test_timeouts_reach_the_database(read):
+    database = read(
+        SECRET_KEY="x", DATABASE_URL="postgres://u:p@db/n?options=-c%20work_mem=8MB", LOCK_TIMEOUT="500ms"
+    ).DATABASES["default"]
+
+    assert database["OPTIONS"]["options"] == "-c lock_timeout=500ms -c statement_timeout=15s -c work_mem=8MB"
+
+
+def test_password_of_a_bad_database_url_is_not_shown(read):
+    with pytest.raises(EnvValidationError) as refusal:
+        read(SECRET_KEY="x", DATABASE_URL="mysql://user:sesame@db/n")
+
+    assert "sesame" not in str(refusal.value)
+
+
+def test_rate_is_read():
+    assert rate("3/hour") == Rate(3, timedelta(hours=1))
+    with pytest.raises(EnvValidationError):
+        env.rate("NOT_SET_ANYWHERE", "often")
+
+
+def test_gunicorn_reads_the_environment(read):
+    defaults = read("gunicorn.conf.py")
+    changed = read("gunicorn.conf.py", WEB_CONCURRENCY="3", PORT="8001")
+
+    assert 1 <= defaults.workers <= 2 * os.cpu_count()
+    assert defaults.threads > 1
+    assert defaults.bind == "127.0.0.1:8000"
+    assert (changed.workers, changed.bind) == (3, "127.0.0.1:8001")

@@ -1,0 +1,87 @@
+import pytest
+
+from event.models import Event
+from reservation.models import Reservation
+from reservation.views import ReservationViewSet
+from tests.ledger import assert_balanced, begin, seats_left
+
+
+@pytest.fixture
+def reservation(bob, event):
+    """Bob's seat at the concert."""
+    return Reservation.objects.book(user=bob, event_id=event.pk)
+
+
+def test_cancelling_frees_the_seat(as_user, bob, routes, event, reservation):
+    answer = as_user(bob).delete(routes.reservation(reservation))
+
+    assert answer.status_code == 204
+    assert answer.content == b""
+    assert seats_left(event) == 10
+    assert not Reservation.objects.exists()
+
+
+def test_freed_seat_can_be_booked_again(as_user, bob, routes, event, reservation):
+    as_user(bob).delete(routes.reservation(reservation))
+
+    assert as_user(bob).post(routes.reservations, {"event_id": event.pk}).status_code == 201
+    assert_balanced()
+
+
+def test_cancelling_twice_frees_one_seat(as_user, bob, routes, event, reservation):
+    as_user(bob).delete(routes.reservation(reservation))
+
+    answer = as_user(bob).delete(routes.reservation(reservation))
+
+    assert answer.status_code == 404
+    assert seats_left(event) == 10
+
+
+def cancel_first(reservation):
+    Reservation.objects.get(pk=reservation.pk).cancel()
+
+
+def delete_event_first(reservation):
+    Event.objects.filter(pk=reservation.event_id).delete()
+
+
+@pytest.mark.parametrize("somebody_faster", [cancel_first, delete_event_first])
+def test_reservation_gone_meanwhile_is_not_there(
+    as_user, bob, carol, routes, event, reservation, monkeypatch, somebody_faster
+):
+    Reservation.objects.book(user=carol, event_id=event.pk)
+    cancel = ReservationViewSet.perform_destroy
+
+    def too_late(view, reservation):
+        somebody_faster(reservation)
+        cancel(view, reservation)
+
+    monkeypatch.setattr(ReservationViewSet, "perform_destroy", too_late)
+
+    answer = as_user(bob).delete(routes.reservation(reservation))
+
+    assert answer.status_code == 404
+    assert_balanced()
+
+
+def test_started_event_keeps_its_seats(as_user, bob, routes, event, reservation):
+    begin(event)
+
+    answer = as_user(bob).delete(routes.reservation(reservation))
+
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "event_started"
+    assert seats_left(event) == 9
+    assert Reservation.objects.exists()
+
+
+def test_nobody_signed_in_is_refused(api, routes, reservation):
+    assert api.delete(routes.reservation(reservation)).status_code == 401
+
+
+@pytest.mark.parametrize("person", ["alice", "carol"])
+def test_somebody_elses_reservation_is_not_there(as_user, request, routes, event, reservation, person):
+    answer = as_user(request.getfixturevalue(person)).delete(routes.reservation(reservation))
+
+    assert answer.status_code == 404
+    assert seats_left(event) == 9

@@ -1,0 +1,217 @@
+"""Every way in which Django deletes or writes a reservation, seen by the ledger of the event's seats."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+
+from event.models import Event
+from reservation.models import Reservation
+from tests.ledger import assert_balanced, begin, seats_left
+
+
+@pytest.fixture
+def crowd(people, event, event_of, alice):
+    """Three people, each with a seat at two events."""
+    crowd = people(3)
+    second = event_of(alice, title="Second")
+    for person in crowd:
+        Reservation.objects.book(user=person, event_id=second.pk)
+        Reservation.objects.book(user=person, event_id=event.pk)
+    return crowd
+
+
+def test_deleting_one_in_a_shell_gives_its_seat_back(crowd):
+    deleted = Reservation.objects.first().delete()
+
+    assert deleted == (1, {"reservation.Reservation": 1})
+    assert_balanced()
+
+
+def test_deleting_many_in_a_shell_gives_their_seats_back(crowd):
+    deleted = Reservation.objects.filter(user__in=crowd[:2]).delete()
+
+    assert deleted == (4, {"reservation.Reservation": 4})
+    assert Reservation.objects.count() == 2
+    assert_balanced()
+
+
+def test_deleting_through_a_relation_gives_the_seats_back(crowd, event):
+    event.reservations.all().delete()
+
+    assert seats_left(event) == 10
+    assert_balanced()
+
+
+def test_deleting_none_is_nothing(event):
+    assert Reservation.objects.all().delete() == (0, {})
+
+
+def test_deleting_gives_the_seat_of_a_started_event_back(crowd, event):
+    begin(event)
+
+    event.reservations.all().delete()
+
+    assert seats_left(event) == 10
+
+
+def test_deleting_a_user_gives_the_seats_back(crowd):
+    crowd[0].delete()
+
+    assert Reservation.objects.count() == 4
+    assert_balanced()
+
+
+def test_deleting_users_together_gives_the_seats_back(crowd):
+    User.objects.filter(username__startswith="person").delete()
+
+    assert not Reservation.objects.exists()
+    assert_balanced()
+
+
+def test_booking_that_slips_in_stops_the_deletion_of_its_user(crowd, event_of, alice, monkeypatch):
+    third = event_of(alice, title="Third")
+    delete = Reservation.objects.all().delete
+
+    def book_after(queryset):
+        deleted = delete.__func__(queryset)
+        Reservation.objects.book(user=crowd[0], event_id=third.pk)
+        return deleted
+
+    monkeypatch.setattr(type(Reservation.objects.all()), "delete", book_after)
+
+    @transaction.atomic
+    def delete_and_commit():
+        crowd[0].delete()
+        transaction.get_connection().check_constraints()
+
+    with pytest.raises(IntegrityError):
+        delete_and_commit()
+
+    assert Reservation.objects.count() == 6
+    assert_balanced()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: Reservation.objects.first().save(),
+        lambda: Reservation.objects.update(event=Event.objects.last()),
+        lambda: Reservation.objects.bulk_update(Reservation.objects.all(), ["event"]),
+        lambda: Reservation.objects.bulk_create([Reservation(user=User.objects.first(), event=Event.objects.first())]),
+    ],
+    ids=["save", "update", "bulk_update", "bulk_create"],
+)
+def test_reservation_is_not_written_around_the_booking(crowd, write):
+    with pytest.raises(TypeError), transaction.atomic():
+        write()
+
+    assert_balanced()
+
+
+def test_creating_a_row_takes_its_seat(bob, event):
+    Reservation.objects.create(user=bob, event=event)
+
+    assert seats_left(event) == 9
+
+
+def test_admin_deletes_a_reservation(admin_client, crowd):
+    reservation = Reservation.objects.first()
+
+    admin_client.post(reverse("admin:reservation_reservation_delete", args=[reservation.pk]), {"post": "yes"})
+
+    assert Reservation.objects.count() == 5
+    assert_balanced()
+
+
+def test_admin_deletes_reservations_in_bulk(admin_client, crowd):
+    selected = [reservation.pk for reservation in Reservation.objects.all()[:4]]
+
+    admin_client.post(
+        reverse("admin:reservation_reservation_changelist"),
+        {"action": "delete_selected", "_selected_action": selected, "post": "yes"},
+    )
+
+    assert Reservation.objects.count() == 2
+    assert_balanced()
+
+
+def test_admin_deletes_a_user(admin_client, crowd):
+    admin_client.post(reverse("admin:auth_user_delete", args=[crowd[0].pk]), {"post": "yes"})
+
+    assert not User.objects.filter(pk=crowd[0].pk).exists()
+    assert Reservation.objects.count() == 4
+    assert_balanced()
+
+
+def test_admin_deletes_an_event(admin_client, crowd, event):
+    admin_client.post(reverse("admin:event_event_delete", args=[event.pk]), {"post": "yes"})
+
+    assert Reservation.objects.count() == 3
+    assert_balanced()
+
+
+def test_admin_deletes_events_in_bulk(admin_client, crowd, event):
+    admin_client.post(
+        reverse("admin:event_event_changelist"),
+        {"action": "delete_selected", "_selected_action": [event.pk], "post": "yes"},
+    )
+
+    assert not Event.objects.filter(pk=event.pk).exists()
+    assert_balanced()
+
+
+def form_of(event, **changes):
+    """What the admin's page of an event sends back."""
+    times = {
+        f"{field}_{part}": getattr(event, field).strftime(pattern)
+        for field in ("start_time", "end_time")
+        for part, pattern in ((0, "%Y-%m-%d"), (1, "%H:%M:%S"))
+    }
+    fields = {"title": event.title, "description": "", "capacity": event.capacity, "organizer": event.organizer_id}
+    return fields | times | {"show_time_0": "", "show_time_1": ""} | changes
+
+
+def test_admin_edits_an_event_while_people_book(admin_client, bob, event):
+    form = form_of(event, title="Concerto")
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    answer = admin_client.post(reverse("admin:event_event_change", args=[event.pk]), form)
+
+    assert answer.status_code == 302
+    assert Event.objects.get().title == "Concerto"
+    assert seats_left(event) == 9
+
+
+def test_admin_resizes_an_event(admin_client, bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    admin_client.post(reverse("admin:event_event_change", args=[event.pk]), form_of(event, capacity=4))
+
+    assert seats_left(event) == 3
+
+
+def test_admin_reads_why_a_capacity_is_too_small(admin_client, crowd, event):
+    answer = admin_client.post(reverse("admin:event_event_change", args=[event.pk]), form_of(event, capacity=2))
+
+    assert answer.status_code == 200
+    assert "already reserved, 3." in answer.content.decode()
+    assert seats_left(event) == 7
+
+
+def test_admin_books_for_somebody(admin_client, bob, event):
+    answer = admin_client.post(reverse("admin:reservation_reservation_add"), {"user": bob.pk, "event": event.pk})
+
+    assert answer.status_code == 302
+    assert Reservation.objects.get().user == bob
+    assert_balanced()
+
+
+def test_admin_reads_why_a_booking_is_refused(admin_client, bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    answer = admin_client.post(reverse("admin:reservation_reservation_add"), {"user": bob.pk, "event": event.pk})
+
+    assert answer.status_code == 200
+    assert "You already hold a seat at this event." in answer.content.decode()
+    assert_balanced()

@@ -1,0 +1,190 @@
+"""The last seat and everything that can happen to it at once, run on real threads."""
+
+from collections import Counter
+from functools import partial
+
+import pytest
+from django.contrib.auth.models import User
+
+from event.models import Event
+from reservation.models import Reservation
+from tests.conftest import LONG
+from tests.ledger import assert_balanced, seats_left
+from tests.races import race
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def clients(as_user, people):
+    """Sixteen people, signed in."""
+    return [as_user(person) for person in people(16)]
+
+
+def outcomes(answers):
+    """Count the answers by status and, where one is refused by a rule, its code."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return Counter(
+        answer.status_code if answer.status_code != 400 else answer.json().get("code", answer.json().keys().__str__())
+        for answer in answers
+    )
+
+
+def book(client, event):
+    return partial(client.post, LONG.reservations, {"event_id": event.pk})
+
+
+@pytest.mark.parametrize("seats", [1, 5])
+def test_many_people_and_few_seats(clients, alice, event_of, seats):
+    event = event_of(alice, capacity=seats)
+
+    answers = race(book(client, event) for client in clients)
+
+    assert outcomes(answers) == {201: seats, "sold_out": 16 - seats}
+    assert seats_left(event) == 0
+    assert_balanced()
+
+
+def test_every_buyer_sees_another_number_of_seats_left(clients, event_of, alice):
+    event = event_of(alice, capacity=16)
+
+    answers = race(book(client, event) for client in clients)
+
+    assert sorted(answer.json()["event"]["seats_remaining"] for answer in answers) == list(range(16))
+
+
+@pytest.mark.parametrize("seats", [1, 16])
+def test_one_person_and_many_clicks(as_user, bob, alice, event_of, seats):
+    event = event_of(alice, capacity=seats)
+
+    answers = race([book(as_user(bob), event)] * 16)
+
+    assert outcomes(answers) == {201: 1, "already_reserved": 15}
+    reservation = Reservation.objects.get()
+    assert {answer.json().get("reservation", reservation.pk) for answer in answers} == {reservation.pk}
+    assert seats_left(event) == seats - 1
+
+
+def test_one_reservation_and_many_cancels(as_user, bob, carol, event):
+    Reservation.objects.book(user=carol, event_id=event.pk)
+    reservation = Reservation.objects.book(user=bob, event_id=event.pk)
+
+    answers = race([partial(as_user(bob).delete, LONG.reservation(reservation))] * 8)
+
+    assert outcomes(answers) == {204: 1, 404: 7}
+    assert seats_left(event) == 9
+
+
+def test_cancels_hand_their_seats_to_those_who_wait(clients, people, alice, event_of):
+    event = event_of(alice, capacity=8)
+    holders, others = clients[:8], clients[8:]
+    held = [book(client, event)().json()["id"] for client in holders]
+
+    answers = race(
+        [partial(client.delete, LONG.reservation(pk)) for client, pk in zip(holders, held, strict=True)]
+        + [book(client, event) for client in others]
+    )
+
+    assert outcomes(answers[:8]) == {204: 8}
+    booked = outcomes(answers[8:])[201]
+    assert booked + outcomes(answers[8:])["sold_out"] == 8
+    assert seats_left(event) == 8 - booked
+    assert_balanced()
+
+
+def test_editing_while_people_book_loses_no_seat(clients, as_user, alice, event):
+    organizer = as_user(alice)
+
+    answers = race(
+        [partial(organizer.patch, LONG.event(event), {"description": f"Edit {number}"}) for number in range(6)]
+        + [book(client, event) for client in clients[:10]]
+    )
+
+    assert outcomes(answers) == {200: 6, 201: 10}
+    assert seats_left(event) == 0
+    assert_balanced()
+
+
+def test_saving_stale_events_while_people_book_loses_no_seat(clients, event):
+    stale = [Event.objects.get() for _ in range(6)]
+
+    race([each.save for each in stale] + [book(client, event) for client in clients[:10]])
+
+    assert seats_left(event) == 0
+    assert_balanced()
+
+
+def test_shrinking_while_people_book_never_oversells(clients, as_user, alice, event_of):
+    event = event_of(alice, capacity=12)
+    organizer = as_user(alice)
+
+    answers = race(
+        [partial(organizer.patch, LONG.event(event), {"capacity": capacity}) for capacity in (4, 6, 8, 10)]
+        + [book(client, event) for client in clients[:12]]
+    )
+
+    assert outcomes(answers).keys() <= {200, 201, "sold_out", "capacity_below_reserved"}
+    assert outcomes(answers)[201] == Reservation.objects.count()
+    assert_balanced()
+
+
+def test_deleting_the_event_while_people_book_ends_every_request(clients, as_user, alice, event):
+    answers = race(
+        [book(client, event) for client in clients] + [partial(as_user(alice).delete, LONG.event(event))] * 2
+    )
+
+    refused = outcomes(answers[:16])
+    assert refused.keys() <= {201, "sold_out", "dict_keys(['event_id'])"}
+    assert outcomes(answers[16:]) == {204: 1, 404: 1}
+    assert not Event.objects.exists()
+    assert not Reservation.objects.exists()
+
+
+def test_deleting_people_while_they_cancel_gives_each_seat_back_once(clients, people, as_user, alice, event_of):
+    events = [event_of(alice, capacity=8) for _ in range(3)]
+    persons = list(User.objects.filter(username__startswith="person")[:6])
+    held = {
+        person: [Reservation.objects.book(user=person, event_id=event.pk) for event in events] for person in persons
+    }
+    cancels = [
+        partial(as_user(person).delete, LONG.reservation(reservation))
+        for person in persons[:3]
+        for reservation in reversed(held[person])
+    ]
+
+    answers = race([person.delete for person in persons] + cancels)
+
+    assert all(deleted[0] for deleted in answers[:6])
+    assert outcomes(answers[6:]).keys() <= {204, 401, 404}
+    assert not Reservation.objects.exists()
+    assert_balanced()
+
+
+def test_bulk_deletions_in_opposite_orders_do_not_deadlock(people, alice, event_of):
+    events = [event_of(alice, capacity=10) for _ in range(4)]
+    crowd = people(8)
+    for number, person in enumerate(crowd):
+        for event in events if number % 2 else reversed(events):
+            Reservation.objects.book(user=person, event_id=event.pk)
+    halves = [User.objects.filter(pk__in=[person.pk for person in half]) for half in (crowd[::2], crowd[1::2])]
+
+    answers = race(
+        [half.delete for half in halves]
+        + [Reservation.objects.filter(event__in=events).order_by("-event_id").delete] * 2
+    )
+
+    assert [answer for answer in answers if isinstance(answer, Exception)] == []
+    assert not Reservation.objects.exists()
+    assert_balanced()
+
+
+def test_account_deleted_while_it_books_leaves_no_seat_behind(as_user, people, alice, event_of):
+    events = [event_of(alice, capacity=10) for _ in range(8)]
+    [person] = people(1)
+
+    answers = race([book(as_user(person), event) for event in events] + [person.delete])
+
+    assert outcomes(answers[:-1]).keys() <= {201, 401}
+    assert_balanced()
