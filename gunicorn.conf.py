@@ -12,6 +12,9 @@ bind = f"127.0.0.1:{env.int('PORT', 8000)}"
 worker_class = "gthread"
 workers = env.int("WEB_CONCURRENCY", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 threads = 8
+# Loaded once, before the workers, who share its memory: settings that make no sense are named once
+# and end the server.
+preload_app = True
 
 # Seconds that requests under way may take to end when the server is told to stop.
 graceful_timeout = 20
