@@ -8,9 +8,10 @@ from event.filters import EventFilter
 from event.models import Event
 from event.permissions import IsOrganizerOrReader, MayReadEvents
 from event.serializers import EventSerializer
+from eventmanagement.mixins import FilteredListMixin
 
 
-class EventViewSet(ModelViewSet):
+class EventViewSet(FilteredListMixin, ModelViewSet):
     """Events: everybody finds them, whoever is signed in creates one, its organizer keeps it."""
 
     queryset = Event.objects.all()

@@ -7,12 +7,15 @@ from rest_framework.viewsets import GenericViewSet
 
 from event.models import Event
 from event.permissions import IsOrganizer
+from eventmanagement.mixins import FilteredListMixin
 from reservation.filters import ReservationFilter
 from reservation.models import Reservation, ReservationQuerySet
 from reservation.serializers import AttendeeSerializer, ReservationSerializer
 
 
-class ReservationViewSet(CreateModelMixin, ListModelMixin, RetrieveModelMixin, DestroyModelMixin, GenericViewSet):
+class ReservationViewSet(
+    FilteredListMixin, CreateModelMixin, ListModelMixin, RetrieveModelMixin, DestroyModelMixin, GenericViewSet
+):
     """A person's own reservations; those of others are not there."""
 
     queryset = Reservation.objects.select_related("event", "user")

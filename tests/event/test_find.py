@@ -60,6 +60,10 @@ def test_event_that_is_not_there(api, routes, event_id):
     assert answer.json().keys() == {"detail"}
 
 
+def test_one_event_is_not_filtered(api, routes, event):
+    assert api.get(f"{routes.event(event)}?search=opera&available=perhaps").status_code == 200
+
+
 def test_events_come_by_start(api, routes, programme):
     assert titles(api.get(routes.events)) == ["Started", "Sold out", "String quartet", "Jazz night"]
 
