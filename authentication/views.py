@@ -1,5 +1,4 @@
 from django.conf import settings
-from django.contrib.auth import authenticate
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.authtoken.models import Token
@@ -9,16 +8,11 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from authentication.login import address, log_in
 from authentication.models import AttemptWindow
 from authentication.serializers import LoginSerializer, SignupSerializer
-
-
-def address(request: Request) -> str:
-    """The client's address, past as many proxies as NUM_PROXIES trusts."""
-    return BaseThrottle().get_ident(request)
 
 
 class SignupView(CreateAPIView):
@@ -42,17 +36,9 @@ class LoginView(GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        credentials = serializer.validated_data
-        failures = settings.THROTTLE_LOGIN, "login", address(request), credentials["username"]
-
-        AttemptWindow.objects.refuse_if_spent(*failures)
-        user = authenticate(request, **credentials)
+        user = log_in(request, **serializer.validated_data)
         if user is None:
-            AttemptWindow.objects.spend(*failures)
             raise ValidationError({"non_field_errors": ["The username or the password is wrong."]})
-        # Of many guesses sent at once all pass the first check; the right one must not pass this.
-        AttemptWindow.objects.refuse_if_spent(*failures)
-
         token, _ = Token.objects.get_or_create(user=user)
         return Response({"token": token.key})
 

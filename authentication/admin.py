@@ -1,0 +1,27 @@
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.core.exceptions import ValidationError
+from rest_framework.exceptions import Throttled
+
+from authentication.login import log_in
+
+
+class LimitedAuthenticationForm(AdminAuthenticationForm):
+    """The admin's login, within the same limit as the API's."""
+
+    def clean(self) -> dict[str, Any]:
+        credentials = {field: self.cleaned_data.get(field) for field in ("username", "password")}
+        if all(credentials.values()):
+            try:
+                self.user_cache = log_in(self.request, **credentials)
+            except Throttled as throttled:
+                raise ValidationError(str(throttled.detail), code=throttled.default_code) from None
+            if self.user_cache is None:
+                raise self.get_invalid_login_error()
+            self.confirm_login_allowed(self.user_cache)
+        return self.cleaned_data
+
+
+admin.site.login_form = LimitedAuthenticationForm

@@ -1,0 +1,53 @@
+import pytest
+from django.contrib.auth.models import User
+
+from eventmanagement.environment import rate
+
+LOGIN = "/admin/login/"
+
+
+@pytest.fixture
+def staff(settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return User.objects.create_superuser("root", password="correct horse battery")
+
+
+def log_in(client, password):
+    return client.post(LOGIN, {"username": "root", "password": password})
+
+
+def test_staff_logs_in(client, staff):
+    answer = log_in(client, "correct horse battery")
+
+    assert answer.status_code == 302
+    session = answer.cookies["sessionid"]
+    assert session["secure"]
+    assert session["httponly"]
+    assert session["samesite"] == "Lax"
+
+
+def test_wrong_password_is_refused(client, staff):
+    answer = log_in(client, "wrong")
+
+    assert "Please enter the correct username and password" in answer.content.decode()
+
+
+def test_attendee_is_refused(client, bob):
+    bob.set_password("correct horse battery")
+    bob.save()
+
+    answer = client.post(LOGIN, {"username": "bob", "password": "correct horse battery"})
+
+    assert "sessionid" not in answer.cookies
+
+
+def test_limit_is_that_of_the_api(client, api, staff, settings):
+    settings.THROTTLE_LOGIN = rate("2/min")
+    log_in(client, "wrong")
+    api.post("/api/login/", {"username": "root", "password": "wrong"})
+
+    answer = log_in(client, "correct horse battery")
+
+    assert answer.status_code == 200
+    assert "Request was throttled" in answer.content.decode()
+    assert "sessionid" not in answer.cookies
