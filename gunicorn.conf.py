@@ -9,7 +9,7 @@ bind = f"127.0.0.1:{env.int('PORT', 8000)}"
 
 # A request waits for the database most of its time, so threads share a worker's memory; a worker
 # for each core lets them compute beside each other. Each thread keeps a connection of its own.
-worker_class = "gthread"
+worker_class = "eventmanagement.worker.Worker"
 workers = env.int("WEB_CONCURRENCY", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 threads = 8
 # Loaded once, before the workers, who share its memory: settings that make no sense are named once
@@ -23,6 +23,5 @@ timeout = 60
 keepalive = 5
 control_socket_disable = True
 
-accesslog = "-"
-# The client, its request, the status, bytes and milliseconds.
-access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(M)s ms'
+# No access log of gunicorn's: the application writes a line for each request, with its duration
+# and more than gunicorn knows of it (eventmanagement/logs.py).

@@ -5,7 +5,9 @@ counts, never Python: seats move by an F-expression, under the lock of the event
 every path takes before it touches reservations, several events in the order of their ids.
 """
 
+import logging
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +18,22 @@ from django.db.models.functions import Now
 
 from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
 
+logger = logging.getLogger("event.seats")
+
 # What PostgreSQL's integer holds; SQLite would take more.
 LARGEST_CAPACITY = 2**31 - 1
+
+
+def log_seats(movement: str, *, event: int, seats_left: int, user: int | None = None) -> None:
+    """Write one line of the ledger's journal, if and when the transaction has committed.
+
+    The movements are taken, returned and resized: what was taken less what was returned is what
+    is reserved, by whom, and the last line of an event says what is left of it.
+    """
+    line = {"movement": movement, "event": event, "seats_left": seats_left, "user": user}
+    transaction.on_commit(
+        partial(logger.info, "event %s: %s, %s seats left", event, movement, seats_left, extra=line), robust=True
+    )
 
 
 class EventQuerySet(models.QuerySet):
@@ -72,8 +88,8 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
             raise EventStarted if self._has_started(event_id) else SoldOut
         return self.get(pk=event_id)
 
-    def free_seat(self, event_id: int) -> None:
-        """Free one seat, whose reservation the caller deletes in the same transaction, or leaves it.
+    def free_seat(self, event_id: int) -> int:
+        """Free one seat, whose reservation the caller deletes in the same transaction; say how many are left.
 
         The event's row stays locked until then. Raises EventStarted, or DoesNotExist for an event
         that is not there. An event without a seat taken is left as it is: the caller will find no
@@ -82,10 +98,15 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
         taken = self.upcoming().filter(pk=event_id, seats_remaining__lt=F("capacity"))
         if not taken.update(seats_remaining=F("seats_remaining") + 1) and self._has_started(event_id):
             raise EventStarted
+        return self._seats_left(event_id)
 
-    def give_back_seats(self, event_id: int, seats: int) -> None:
-        """Free seats whose reservations the caller's transaction has deleted."""
+    def give_back_seats(self, event_id: int, seats: int) -> int:
+        """Free seats whose reservations the caller's transaction has deleted; say how many are left."""
         self.filter(pk=event_id).update(seats_remaining=F("seats_remaining") + seats)
+        return self._seats_left(event_id)
+
+    def _seats_left(self, event_id: int) -> int:
+        return self.values_list("seats_remaining", flat=True).get(pk=event_id)
 
     def _has_started(self, event_id: int) -> bool:
         started = self.annotate(started=Q(start_time__lte=Now())).values_list("started", flat=True)
@@ -180,3 +201,4 @@ class Event(models.Model):
         if not events.filter(seats_remaining__gte=F("capacity") - capacity).update(capacity=capacity):
             raise CapacityBelowReserved(events.get().reserved)
         self.refresh_from_db(fields=["capacity", "seats_remaining"])
+        log_seats("resized", event=self.pk, seats_left=self.seats_remaining)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import validate
+from pythonjsonlogger.core import RESERVED_ATTRS
 
 from eventmanagement.environment import env
 
@@ -37,6 +38,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Outermost: it times all the others and sees what they answered.
+    "eventmanagement.logs.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     # Outside all that can fail, so that whatever fails in there leaves /api/ as JSON.
     "eventmanagement.middleware.ApiSpeaksJson",
@@ -152,3 +155,35 @@ SPECTACULAR_SETTINGS = {
 EVENTS_PUBLIC = env.boolean("EVENTS_PUBLIC", "true")
 THROTTLE_LOGIN = env.rate("THROTTLE_LOGIN", "10/min")
 THROTTLE_SIGNUP = env.rate("THROTTLE_SIGNUP", "1000/day")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "eventmanagement.logs.RequestIdFilter"}},
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "{asctime}{levelname}{name}{message}{request_id}",
+            "style": "{",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            # Django's error records carry the whole request, with its headers.
+            "reserved_attrs": [*RESERVED_ATTRS, "request", "server_time"],
+        },
+        "plain": {"format": "{asctime} {levelname} {message}", "style": "{"},
+    },
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "filters": ["request_id"],
+            "formatter": "plain" if DEBUG else "json",
+        }
+    },
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+    "loggers": {
+        # Its own handlers print plain text or write to administrators.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # A refusal is in the request's line already.
+        "django.request": {"level": "ERROR"},
+    },
+}

@@ -13,7 +13,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Index, UniqueConstraint
 
 from event.exceptions import EventStarted, SoldOut
-from event.models import Event
+from event.models import Event, log_seats
 from eventmanagement.database import violates
 from reservation.exceptions import AlreadyCancelled, AlreadyReserved
 
@@ -37,8 +37,12 @@ class ReservationQuerySet(models.QuerySet):
             event_ids = set(self.order_by().values_list("event_id", flat=True))
             total: Counter[str] = Counter()
             for event_id in events.filter(pk__in=event_ids).locked().values_list("pk", flat=True):
-                deleted, by_model = models.QuerySet.delete(self.filter(event_id=event_id))
-                Event.objects.give_back_seats(event_id, deleted)
+                doomed = self.filter(event_id=event_id)
+                holders = list(doomed.values_list("user_id", flat=True))
+                deleted, by_model = models.QuerySet.delete(doomed)
+                seats_left = Event.objects.give_back_seats(event_id, deleted)
+                for nth, holder in enumerate(holders, start=1):
+                    log_seats("returned", event=event_id, seats_left=seats_left - deleted + nth, user=holder)
                 total.update(by_model)
             return total.total(), dict(total)
 
@@ -104,6 +108,7 @@ class Reservation(models.Model):
         with transaction.atomic(using=options.get("using")):
             self.event = Event.objects.take_seat(self.event_id)
             super().save(**options)
+            log_seats("taken", event=self.event_id, seats_left=self.event.seats_remaining, user=self.user_id)
 
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
         """Delete the row and give its seat back, started event or not."""
@@ -116,10 +121,11 @@ class Reservation(models.Model):
         """
         try:
             with transaction.atomic():
-                Event.objects.free_seat(self.event_id)
+                seats_left = Event.objects.free_seat(self.event_id)
                 deleted, _ = super().delete()
                 if not deleted:
                     # Leaving so takes the freed seat back.
                     raise AlreadyCancelled
+                log_seats("returned", event=self.event_id, seats_left=seats_left, user=self.user_id)
         except Event.DoesNotExist:
             raise AlreadyCancelled from None

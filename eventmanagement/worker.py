@@ -1,0 +1,44 @@
+"""gunicorn's threaded worker, which refuses in JSON what is not HTTP enough to reach Django."""
+
+import json
+import socket
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.http.errors import (
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+)
+from gunicorn.util import write_nonblock
+from gunicorn.workers.gthread import ThreadWorker
+
+STATUS = {
+    LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+}
+
+
+class Worker(ThreadWorker):
+    def handle_error(self, req: Any, client: socket.socket, addr: tuple, exc: Exception) -> None:
+        """Answer a request that can't be parsed as a client's mistake; leave the rest to gunicorn.
+
+        gunicorn's own page is HTML, and 501 for a transfer coding that it doesn't know.
+        """
+        # The last two are parse errors in name only: the application made those headers.
+        ours = not isinstance(exc, ParseException) or isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)
+        if ours:
+            super().handle_error(req, client, addr, exc)
+            return
+        status = STATUS.get(type(exc), HTTPStatus.BAD_REQUEST)
+        self.log.warning("Invalid request from %s: %s", addr and addr[0], exc)
+        body = json.dumps({"detail": f"{status.phrase}."})
+        head = [
+            f"HTTP/1.1 {status} {status.phrase}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        ]
+        write_nonblock(client, "\r\n".join([*head, "", body]).encode())

@@ -1,0 +1,121 @@
+import json
+import logging
+from io import StringIO
+
+import pytest
+from django.db import transaction
+
+from reservation.models import Reservation
+
+
+@pytest.fixture
+def lines():
+    """What production writes to standard output from here on: each line, read as JSON."""
+    output = StringIO()
+    [handler] = [handler for handler in logging.root.handlers if handler.name == "stdout"]
+    standard = handler.setStream(output)
+    yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+    handler.setStream(standard)
+
+
+def requests_of(lines):
+    return [line for line in lines if line["logger"] == "eventmanagement.logs"]
+
+
+def movements_of(lines):
+    return [
+        (line["movement"], line["event"], line["user"], line["seats_left"])
+        for line in lines
+        if line["logger"] == "event.seats"
+    ]
+
+
+def test_request_is_one_line(as_user, bob, event, lines):
+    as_user(bob).get(f"/api/event/events/{event.pk}/?search=secret", headers={"x-request-id": "abc-1"})
+
+    [line] = lines()
+    assert line.pop("milliseconds") >= 0
+    assert line.pop("time")
+    assert line.pop("message").startswith(f"GET /api/event/events/{event.pk}/ 200 in ")
+    assert line == {
+        "level": "INFO",
+        "logger": "eventmanagement.logs",
+        "request_id": "abc-1",
+        "method": "GET",
+        "route": "api/event/events/<int:pk>/",
+        "status": 200,
+        "user": bob.pk,
+    }
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/api/nothing", "/docs/swagger/", "/admin/login/", "/static/nothing"])
+def test_every_answer_carries_an_id_of_its_own(client, lines, path):
+    first, second = client.get(path), client.get(path)
+
+    assert len(first["X-Request-ID"]) == 32
+    assert [line["request_id"] for line in requests_of(lines())] == [first["X-Request-ID"], second["X-Request-ID"]]
+    assert first["X-Request-ID"] != second["X-Request-ID"]
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "two words", 'quote"', "line\nfeed", "ünïcode"])
+def test_id_that_is_not_decent_is_replaced(client, given):
+    answer = client.get("/healthz", HTTP_X_REQUEST_ID=given)
+
+    assert answer["X-Request-ID"] != given
+    assert len(answer["X-Request-ID"]) == 32
+
+
+def test_decent_id_is_kept(client):
+    assert client.get("/healthz", headers={"x-request-id": "x" * 64})["X-Request-ID"] == "x" * 64
+
+
+def test_neither_token_nor_password_is_logged(api, bob, as_user, lines, monkeypatch):
+    api.raise_request_exception = False
+    api.post("/api/signup/", {"username": "dave", "password": "correct horse battery"})
+    token = api.post("/api/login/", {"username": "dave", "password": "correct horse battery"}).json()["token"]
+    monkeypatch.setattr("event.views.EventViewSet.get_queryset", lambda view: 1 / 0)
+
+    api.get("/api/events/", headers={"authorization": f"Token {token}"})
+
+    log = json.dumps(lines())
+    assert "ZeroDivisionError" in log
+    assert "horse" not in log
+    assert token not in log
+
+
+@pytest.mark.django_db(transaction=True)
+def test_seat_that_moves_is_one_line(as_user, bob, alice, event, lines):
+    client = as_user(bob)
+    reservation = client.post("/api/reservations/", {"event_id": event.pk}, headers={"x-request-id": "abc-1"})
+    client.delete(f"/api/reservations/{reservation.json()['id']}/")
+    as_user(alice).patch(f"/api/events/{event.pk}/", {"capacity": 4})
+
+    log = lines()
+    assert movements_of(log) == [
+        ("taken", event.pk, bob.pk, 9),
+        ("returned", event.pk, bob.pk, 10),
+        ("resized", event.pk, None, 4),
+    ]
+    assert log[0]["request_id"] == "abc-1"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deletion_in_a_shell_is_logged_seat_by_seat(people, event, lines):
+    crowd = people(3)
+    for person in crowd:
+        Reservation.objects.book(user=person, event_id=event.pk)
+
+    Reservation.objects.all().delete()
+
+    assert movements_of(lines())[3:] == [
+        ("returned", event.pk, person.pk, seats) for person, seats in zip(crowd, (8, 9, 10), strict=True)
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_seat_that_does_not_move_is_not_logged(as_user, bob, event, lines):
+    with transaction.atomic():
+        Reservation.objects.book(user=bob, event_id=event.pk)
+        transaction.set_rollback(True)
+
+    assert movements_of(lines()) == []
