@@ -27,7 +27,7 @@ LARGEST_CAPACITY = 2**31 - 1
 def log_seats(movement: str, *, event: int, seats_left: int, user: int | None = None) -> None:
     """Write one line of the ledger's journal, if and when the transaction has committed.
 
-    The movements are taken, returned and resized: what was taken less what was returned is what
+    The movements are taken, returned, resized and repaired: what was taken less what was returned is what
     is reserved, by whom, and the last line of an event says what is left of it.
     """
     line = {"movement": movement, "event": event, "seats_left": seats_left, "user": user}

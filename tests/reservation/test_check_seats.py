@@ -1,0 +1,95 @@
+from functools import partial
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from event.models import Event
+from reservation.models import Reservation
+from tests.ledger import assert_balanced, seats_left
+from tests.races import race
+
+
+def check_seats(**options):
+    output = StringIO()
+    try:
+        call_command("check_seats", stdout=output, no_color=True, **options)
+        status = 0
+    except CommandError as error:
+        status = error.returncode
+    return status, output.getvalue().splitlines()
+
+
+def falsify(event, **fields):
+    """Write the ledger as no code of ours would."""
+    with connection.cursor() as cursor:
+        for field, value in fields.items():
+            cursor.execute(f"UPDATE event_event SET {field} = %s WHERE id = %s", [value, event.pk])
+
+
+@pytest.fixture
+def attended(bob, event):
+    """Alice's concert, where Bob has a seat."""
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    return event
+
+
+def test_right_ledger_is_said_to_be(attended):
+    assert check_seats() == (0, ["Every seat is accounted for."])
+
+
+@pytest.mark.parametrize("seats", [8, 10])
+def test_wrong_ledger_is_printed(attended, seats):
+    falsify(attended, seats_remaining=seats)
+
+    status, lines = check_seats()
+
+    assert status == 1
+    assert lines == [f"event {attended.pk}: capacity 10, {seats} seats remaining, 1 reservations"]
+    assert seats_left(attended) == seats
+
+
+@pytest.mark.parametrize("seats", [8, 10])
+def test_wrong_ledger_is_repaired(attended, alice, event_of, seats):
+    falsify(attended, seats_remaining=seats)
+    falsify(event_of(alice), seats_remaining=0)
+
+    status, lines = check_seats(repair=True)
+
+    assert status == 0
+    assert len(lines) == 3
+    assert lines[-1] == "2 events repaired."
+    assert_balanced()
+
+
+def test_oversold_event_is_left_to_people(attended, carol):
+    Reservation.objects.book(user=carol, event_id=attended.pk)
+    falsify(attended, seats_remaining=0, capacity=1)
+
+    status, lines = check_seats(repair=True)
+
+    assert status == 1
+    assert lines == [f"event {attended.pk}: capacity 1, 0 seats remaining, 2 reservations"]
+
+
+def test_one_query_compares_all(alice, event_of, django_assert_num_queries):
+    for _ in range(3):
+        event_of(alice)
+
+    with django_assert_num_queries(2 if connection.vendor == "postgresql" else 1):
+        check_seats()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_repair_is_safe_while_people_book(people, event):
+    falsify(event, seats_remaining=9)
+
+    race(
+        [partial(Reservation.objects.book, user=person, event_id=event.pk) for person in people(8)]
+        + [partial(check_seats, repair=True)] * 2
+    )
+
+    check_seats(repair=True)
+    assert_balanced()
+    assert Event.objects.get().seats_remaining == 10 - Reservation.objects.count()
