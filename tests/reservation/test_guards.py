@@ -1,0 +1,177 @@
+"""The races can fail: each guard is switched off, and the same harness then finds the fault.
+
+Real threads on PostgreSQL, which lets transactions run beside each other; SQLite runs them one
+after another. Where a fault needs two transactions at the same point, a barrier makes them meet.
+"""
+
+import threading
+from functools import partial
+
+import pytest
+from django.db import IntegrityError, OperationalError, connection, models, transaction
+
+from event.exceptions import SoldOut
+from event.models import Event, EventManager, EventQuerySet
+from reservation.models import Reservation
+from tests.ledger import assert_balanced, seats_left
+from tests.races import LONGEST_RACE, race
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another"),
+]
+
+
+@pytest.fixture
+def without():
+    """Take constraints out of the database until the test is over."""
+    dropped = []
+
+    def drop(model, name):
+        constraint = next(each for each in model._meta.constraints if each.name == name)
+        with connection.schema_editor() as editor:
+            editor.remove_constraint(model, constraint)
+        dropped.append((model, constraint))
+
+    yield drop
+    models.QuerySet(Reservation).delete()
+    models.QuerySet(Event).delete()
+    for model, constraint in dropped:
+        with connection.schema_editor() as editor:
+            editor.add_constraint(model, constraint)
+
+
+def meet(people_at_once):
+    """Give a function that waits until so many threads have called it."""
+    return threading.Barrier(people_at_once, timeout=LONGEST_RACE).wait
+
+
+def booking(person, event):
+    return partial(Reservation.objects.book, user=person, event_id=event.pk)
+
+
+def failures(outcomes, *kinds):
+    return [outcome for outcome in outcomes if isinstance(outcome, kinds)]
+
+
+def is_balanced():
+    try:
+        assert_balanced()
+    except AssertionError:
+        return False
+    return True
+
+
+def test_update_without_its_condition_is_stopped_by_the_constraint(people, alice, event_of, monkeypatch):
+    event = event_of(alice, capacity=2)
+    monkeypatch.setattr(EventQuerySet, "bookable", lambda events: events)
+
+    outcomes = race(booking(person, event) for person in people(8))
+
+    assert len(failures(outcomes, IntegrityError)) == 6
+    assert len(failures(outcomes, SoldOut)) == 0
+
+
+def test_update_without_its_condition_and_constraint_oversells(people, alice, event_of, monkeypatch, without):
+    without(Event, "event_seats_are_not_oversold")
+    event = event_of(alice, capacity=2)
+    monkeypatch.setattr(EventQuerySet, "bookable", lambda events: events)
+
+    race(booking(person, event) for person in people(8))
+
+    assert Reservation.objects.count() == 8
+
+
+def test_counting_in_python_loses_seats(people, alice, event_of, monkeypatch):
+    event = event_of(alice, capacity=8)
+    together = meet(8)
+
+    def take_seat(manager, event_id):
+        read = manager.get(pk=event_id)
+        together()
+        manager.filter(pk=event_id).update(seats_remaining=read.seats_remaining - 1)
+        return read
+
+    monkeypatch.setattr(EventManager, "take_seat", take_seat)
+
+    race(booking(person, event) for person in people(8))
+
+    assert Reservation.objects.count() == 8
+    assert seats_left(event) == 7
+
+
+def test_without_the_unique_constraint_clicks_become_seats(bob, event, without):
+    without(Reservation, "reservation_once_per_user_and_event")
+
+    race([booking(bob, event)] * 6)
+
+    assert Reservation.objects.count() == 6
+
+
+def test_cancelling_row_first_deadlocks_with_booking(bob, event, monkeypatch):
+    reservation = booking(bob, event)()
+    together = meet(2)
+    take_seat = EventManager.take_seat
+
+    def take_seat_and_meet(manager, event_id):
+        taken = take_seat(manager, event_id)
+        together()
+        return taken
+
+    @transaction.atomic
+    def cancel_row_first():
+        models.Model.delete(reservation)
+        together()
+        Event.objects.free_seat(event.pk)
+
+    monkeypatch.setattr(EventManager, "take_seat", take_seat_and_meet)
+
+    outcomes = race([cancel_row_first, booking(bob, event)])
+
+    [deadlock] = failures(outcomes, OperationalError)
+    assert deadlock.__cause__.sqlstate == "40P01"
+
+
+def test_cancelling_without_asking_what_was_deleted_frees_seats_twice(bob, carol, event):
+    booking(carol, event)()
+    reservation = booking(bob, event)()
+    together = meet(2)
+
+    @transaction.atomic
+    def cancel_unasked():
+        mine = Reservation.objects.get(pk=reservation.pk)
+        together()
+        Event.objects.free_seat(event.pk)
+        models.Model.delete(mine)
+
+    race([cancel_unasked] * 2)
+
+    assert Reservation.objects.count() == 1
+    assert seats_left(event) == 10
+
+
+def test_edits_that_write_the_count_lose_seats(people, event, monkeypatch):
+    stale = Event.objects.get()
+    monkeypatch.setattr(Event, "save", models.Model.save)
+    race(booking(person, event) for person in people(4))
+
+    stale.save()
+
+    assert seats_left(event) == 10
+    assert not is_balanced()
+
+
+def test_capacity_without_its_seats_unbalances_the_ledger(event, monkeypatch):
+    monkeypatch.setattr(EventQuerySet, "update", models.QuerySet.update)
+
+    event.resize(20)
+
+    assert not is_balanced()
+
+
+def test_deleting_without_the_ledger_loses_seats(bob, event):
+    booking(bob, event)()
+
+    models.QuerySet(Reservation).delete()
+
+    assert not is_balanced()
