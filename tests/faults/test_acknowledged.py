@@ -1,0 +1,112 @@
+"""Acknowledged means kept: clients book and cancel while workers and the database are killed."""
+
+import http.client
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tests.service import PATIENCE, running_service
+
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="these are PostgreSQL's faults")
+
+PEOPLE = 10
+EVENTS = 4
+# Answers between one fault and the next.
+BETWEEN_FAULTS = 60
+EVENT = {"title": "Sale", "capacity": 6, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
+
+
+class Sale:
+    """What the clients together know, and whether they go on."""
+
+    def __init__(self):
+        self.answers = Counter()
+        self.changed = threading.Condition()
+        self.is_over = False
+
+    def count(self, outcome):
+        with self.changed:
+            self.answers[outcome] += 1
+            self.changed.notify_all()
+
+    def acknowledged(self):
+        return sum(count for outcome, count in self.answers.items() if outcome in (201, 204, 400))
+
+    def wait_for_more(self, answers):
+        """Wait until so many more requests were answered as if nothing had happened."""
+        with self.changed:
+            enough = self.acknowledged() + answers
+            assert self.changed.wait_for(lambda: self.acknowledged() >= enough, PATIENCE), self.answers
+
+
+def client(service, sale, token, events, seed):
+    """Book and cancel at random; give what was last acknowledged of each event.
+
+    A reservation's id where a seat is held, None where none is, and nothing where the last
+    request got no answer, so that only the database knows.
+    """
+    choose = random.Random(seed)
+    known = {}
+    while not sale.is_over:
+        event = choose.choice(events)
+        held = known.pop(event, None)
+        try:
+            if held is None:
+                answer = service.request("POST", "/api/reservations/", {"event_id": event}, token)
+            else:
+                answer = service.request("DELETE", f"/api/reservations/{held}/", None, token)
+        except (OSError, http.client.HTTPException):
+            sale.count("no answer")
+            continue
+        sale.count(answer.status)
+        if answer.status == 201:
+            known[event] = answer.json["id"]
+        elif answer.status in (204, 404):
+            known[event] = None
+        elif answer.status == 400:
+            known[event] = answer.json.get("reservation")
+    return known
+
+
+def test_no_acknowledged_seat_is_lost(tmp_path):
+    sale = Sale()
+    with running_service(tmp_path / "log", THROTTLE_SIGNUP="off") as (service, cluster):
+        tokens = {f"person{number}": service.sign_in(f"person{number}") for number in range(PEOPLE)}
+        organizer = service.sign_in("organizer")
+        events = [service.request("POST", "/api/events/", EVENT, organizer).json["id"] for _ in range(EVENTS)]
+
+        def crash_the_database():
+            cluster.stop("immediate")
+            cluster.start()
+
+        faults = [service.kill_a_worker, crash_the_database] * 3
+        with ThreadPoolExecutor(PEOPLE) as threads:
+            running = {
+                name: threads.submit(client, service, sale, token, events, name) for name, token in tokens.items()
+            }
+            try:
+                for fault in faults:
+                    sale.wait_for_more(BETWEEN_FAULTS)
+                    fault()
+                sale.wait_for_more(BETWEEN_FAULTS)
+            finally:
+                sale.is_over = True
+        with psycopg.connect(cluster.url) as session:
+            rows = session.execute(
+                "SELECT username, event_id, r.id FROM reservation_reservation r JOIN auth_user u ON u.id = user_id"
+            )
+            kept = {(name, event): reservation for name, event, reservation in rows}
+
+        acknowledged = {(name, event): held for name in running for event, held in running[name].result().items()}
+        lost = {pair: held for pair, held in acknowledged.items() if kept.get(pair) != held}
+        audit = service.manage("check_seats")
+
+    print(f"{len(faults)} faults, {dict(sale.answers)}, {len(acknowledged)} acknowledged, {len(lost)} lost")
+    assert lost == {}
+    assert "Every seat is accounted for." in audit
+    assert sale.answers.keys() <= {201, 204, 400, 404, 503, "no answer"}

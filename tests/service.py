@@ -1,0 +1,118 @@
+"""The whole service as it runs in production: gunicorn's workers on a PostgreSQL of their own."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from tests.postgres import SETTINGS, Cluster
+
+# Seconds until something that should have happened counts as failed.
+PATIENCE = 30
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Service:
+    """gunicorn on a free port, serving the database of a cluster."""
+
+    def __init__(self, cluster: Cluster, log: Path, **environment: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+        self.environment = inherited | {
+            "DATABASE_URL": cluster.url,
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": "2",
+            **environment,
+        }
+        self.manage("migrate", "--verbosity=0")
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [Path(sys.executable).parent / "gunicorn"],
+                cwd=settings.BASE_DIR,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+            )
+        self.wait_until_ready()
+
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=settings.BASE_DIR,
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    def request(self, method: str, path: str, body: Any = None, token: str = "") -> Answer:
+        """Ask over a connection of its own; raises OSError or HTTPException where no answer comes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Token {token}"} if token else {})
+        with contextlib.closing(connection):
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read().decode())
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.request("GET", "/readyz").status == 200:
+                    return
+            time.sleep(0.05)
+        raise TimeoutError("the service did not become ready")
+
+    def sign_in(self, username: str) -> str:
+        """Sign somebody up and give their token."""
+        account = {"username": username, "password": "correct horse battery"}
+        self.request("POST", "/api/signup/", account)
+        return self.request("POST", "/api/login/", account).json["token"]
+
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def kill_a_worker(self) -> None:
+        os.kill(self.workers()[0], signal.SIGKILL)
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def running_service(log: Path, **environment: str) -> Iterator[tuple[Service, Cluster]]:
+    """Run a service and its database, and leave nothing of either behind."""
+    cluster = Cluster()
+    try:
+        cluster.start()
+        service = Service(cluster, log, **environment)
+        try:
+            yield service, cluster
+        finally:
+            service.stop()
+    finally:
+        cluster.remove()
