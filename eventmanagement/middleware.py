@@ -17,7 +17,9 @@ RETRY_AFTER = 2
 
 def refusal(status: HTTPStatus, detail: str = "", **more: str) -> JsonResponse:
     """Make an error answer in the shape that REST framework gives its own."""
-    return JsonResponse({"detail": detail or f"{status.phrase}.", **more}, status=status)
+    response = JsonResponse({"detail": detail or f"{status.phrase}.", **more}, status=status)
+    response["Content-Length"] = str(len(response.content))
+    return response
 
 
 class ApiSpeaksJson:
@@ -40,7 +42,9 @@ class ApiSpeaksJson:
         response = self.get_response(request)
         if response.status_code >= HTTPStatus.BAD_REQUEST and response.get("Content-Type") != "application/json":
             as_json = refusal(HTTPStatus(response.status_code))
-            response.content, response["Content-Type"] = as_json.content, as_json["Content-Type"]
+            response.content = as_json.content
+            for name, value in as_json.items():
+                response[name] = value
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -57,6 +57,7 @@ def test_unknown_path_is_json(api, settings, path, method, debug):
     assert answer.status_code == 404
     assert answer["Content-Type"] == JSON
     assert answer.json() == {"detail": "Not Found."}
+    assert int(answer["Content-Length"]) == len(answer.content)
 
 
 @pytest.mark.parametrize("debug", [True, False])

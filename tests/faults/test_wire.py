@@ -1,0 +1,82 @@
+"""What is hardly HTTP, sent to gunicorn itself: answered in JSON, as the client's mistake, and at once."""
+
+import json
+import socket
+
+import pytest
+from django.db import connection
+
+from tests.service import PATIENCE, running_service
+
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: no database is asked")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with running_service(tmp_path_factory.mktemp("wire") / "log") as (service, _):
+        yield service
+
+
+def send(service, raw):
+    """Send bytes and give the status, the headers and the body of the first answer."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as wire:
+        wire.sendall(raw)
+        with wire.makefile("rb") as answer:
+            status = int(answer.readline().split()[1])
+            headers = {}
+            while (line := answer.readline().strip()) != b"":
+                name, _, value = line.decode().partition(": ")
+                headers[name.lower()] = value
+            return status, headers, answer.read(int(headers.get("content-length", 0)))
+
+
+HOST = b"Host: localhost\r\n"
+GET = b"GET /api/events/ HTTP/1.1\r\n" + HOST
+POST = b"POST /api/signup/ HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (GET + b"Authorization: Token " + b"x" * 20_000 + b"\r\n\r\n", 431),
+        (b"GET /api/events/?search=" + b"x" * 20_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
+        (GET + b"".join(b"X-%d: x\r\n" % number for number in range(200)) + b"\r\n", 431),
+        (GET + b"X: nul\0\r\n\r\n", 400),
+        (GET + b"no colon\r\n\r\n", 400),
+        (b"GET /api/events/ HTTP/9.9\r\n" + HOST + b"\r\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"G\xffT /api/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+        (POST + b"Transfer-Encoding: gzip2\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}", 400),
+        (POST + b"Content-Length: -1\r\n\r\n", 400),
+        (POST + b"Content-Length: many\r\n\r\n", 400),
+        (POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400),
+        (POST + b"Content-Length: 9999999999999\r\n\r\n{}", 413),
+        (POST + b"Expect: miracles\r\nContent-Length: 2\r\n\r\n{}", 400),
+        (b"GET /api/events/ HTTP/1.1\r\nHost: evil.example\r\n\r\n", 400),
+        (b"GET /api/\xff\xfe/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+        (b"GET /api/%00/%ff/%2e%2e/ HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+        (b"GET /api/events/%D9%A1/ HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+        (POST + b"Content-Type: application/json; charset=zlib\r\nContent-Length: 2\r\n\r\n{}", 400),
+    ],
+)
+def test_hostile_bytes_are_refused_in_json(service, raw, status):
+    answered, headers, body = send(service, raw)
+
+    assert answered == status
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body).keys()
+
+
+@pytest.mark.parametrize("charset", ["zlib", "utf-16", "nonsense"])
+def test_charset_does_not_reach_the_query(service, charset):
+    raw = GET.replace(b"events/", b"events/?search=x") + f"Content-Type: x; charset={charset}\r\n\r\n".encode()
+
+    assert send(service, raw)[0] == 200
+
+
+def test_server_does_not_say_what_it_is_made_of(service):
+    _, headers, _ = send(service, GET + b"\r\n")
+
+    assert "python" not in json.dumps(headers).lower()
+    assert "/" not in headers.get("server", "")
