@@ -1,0 +1,139 @@
+"""The API beside a model in plain Python: whatever people do, in any order, both agree."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models import ProtectedError
+from django.test import override_settings
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from rest_framework.authtoken.models import Token
+from rest_framework.test import APIClient
+
+from tests.conftest import LONG
+from tests.ledger import assert_balanced
+
+TIMES = {"start_time": "2999-06-01T19:00:00Z", "end_time": "2999-06-01T22:00:00Z"}
+
+
+@dataclass
+class House:
+    """What an event is, as far as seats go: who organizes it, how many it holds, and who they are."""
+
+    organizer: str
+    capacity: int
+    seated: dict[str, int] = field(default_factory=dict)
+
+    def book(self, person):
+        if person in self.seated:
+            return "already_reserved"
+        return "sold_out" if len(self.seated) >= self.capacity else 201
+
+    def resize(self, capacity):
+        return "capacity_below_reserved" if capacity < len(self.seated) else 200
+
+
+def outcome(answer):
+    return answer.json()["code"] if answer.status_code == 400 else answer.status_code
+
+
+class BookingStory(RuleBasedStateMachine):
+    people = Bundle("people")
+    events = Bundle("events")
+
+    def __init__(self):
+        super().__init__()
+        self.houses: dict[int, House] = {}
+        self.clients: dict[str, APIClient] = {}
+
+    @rule(target=people)
+    def sign_up(self):
+        name = f"person{User.objects.count()}-{len(self.clients)}"
+        client = APIClient()
+        # What a hash costs is not part of the story.
+        with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+            answer = client.post(LONG.signup, {"username": name, "password": "correct horse battery"})
+        assert answer.status_code == 201
+        token = Token.objects.create(user_id=answer.json()["id"])
+        client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
+        self.clients[name] = client
+        return name
+
+    @rule(target=events, organizer=people, capacity=st.integers(1, 3))
+    def create_event(self, organizer, capacity):
+        answer = self.clients[organizer].post(LONG.events, TIMES | {"title": "Concert", "capacity": capacity})
+        assert answer.status_code == 201
+        self.houses[answer.json()["id"]] = House(organizer, capacity)
+        return answer.json()["id"]
+
+    @rule(person=people, event=events)
+    def book(self, person, event):
+        answer = self.clients[person].post(LONG.reservations, {"event_id": event})
+        expected = self.houses[event].book(person)
+        assert outcome(answer) == expected
+        if expected == 201:
+            self.houses[event].seated[person] = answer.json()["id"]
+        elif expected == "already_reserved":
+            assert answer.json()["reservation"] == self.houses[event].seated[person]
+
+    @rule(person=people, event=events)
+    def cancel(self, person, event):
+        held = self.houses[event].seated.pop(person, 0)
+        answer = self.clients[person].delete(LONG.reservation(held))
+        assert outcome(answer) == (204 if held else 404)
+
+    @rule(person=people, event=events, capacity=st.integers(1, 4))
+    def resize(self, person, event, capacity):
+        house = self.houses[event]
+        answer = self.clients[person].patch(LONG.event(event), {"capacity": capacity})
+        expected = house.resize(capacity) if person == house.organizer else 403
+        assert outcome(answer) == expected
+        if expected == 200:
+            house.capacity = capacity
+
+    @rule(person=people, event=events, title=st.sampled_from(["Concert", "Opera"]))
+    def edit(self, person, event, title):
+        answer = self.clients[person].patch(LONG.event(event), {"title": title, "seats_remaining": 0})
+        assert outcome(answer) == (200 if person == self.houses[event].organizer else 403)
+
+    @rule(event=consumes(events))
+    def delete_event(self, event):
+        house = self.houses.pop(event)
+        assert self.clients[house.organizer].delete(LONG.event(event)).status_code == 204
+
+    @rule(person=consumes(people))
+    def delete_person(self, person):
+        organizes = any(house.organizer == person for house in self.houses.values())
+        if organizes:
+            with pytest.raises(ProtectedError):
+                User.objects.get(username=person).delete()
+            return
+        User.objects.get(username=person).delete()
+        assert self.clients[person].get(LONG.reservations).status_code == 401
+        for house in self.houses.values():
+            house.seated.pop(person, None)
+
+    @invariant()
+    def both_agree(self):
+        for event, house in self.houses.items():
+            answer = APIClient().get(LONG.event(event)).json()
+            assert (answer["capacity"], answer["seats_remaining"]) == (
+                house.capacity,
+                house.capacity - len(house.seated),
+            )
+        assert_balanced()
+
+
+class TestBookingStory(BookingStory.TestCase, TestCase):
+    """Each story begins on an empty database, and is told again in the same way every time."""
+
+    settings = settings(
+        max_examples=25,
+        stateful_step_count=20,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
