@@ -1,0 +1,69 @@
+"""Who may do what to which object, on every route and verb: one table, read by people and by the test."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from reservation.models import Reservation
+from tests.ledger import assert_balanced
+
+EVENT = {"title": "Other", "capacity": 20, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
+
+# Bob attends Alice's event. Carol is a stranger to both; staff have no more rights here than she.
+ROLES = ("anonymous", "stranger", "attendee", "organizer", "staff")
+RIGHTS = [
+    ("GET", "events", None, (200, 200, 200, 200, 200)),
+    ("POST", "events", EVENT, (401, 201, 201, 201, 201)),
+    ("GET", "event", None, (200, 200, 200, 200, 200)),
+    ("PUT", "event", EVENT, (401, 403, 403, 200, 403)),
+    ("PATCH", "event", {"capacity": 20}, (401, 403, 403, 200, 403)),
+    ("DELETE", "event", None, (401, 403, 403, 204, 403)),
+    ("GET", "attendees", None, (401, 403, 403, 200, 403)),
+    ("GET", "reservations", None, (401, 200, 200, 200, 200)),
+    ("GET", "reservation", None, (401, 404, 200, 404, 404)),
+    ("DELETE", "reservation", None, (401, 404, 204, 404, 404)),
+    ("POST", "logout", None, (401, 204, 204, 204, 204)),
+]
+CASES = [
+    pytest.param(method, name, body, role, status, id=f"{role} {method} {name}")
+    for method, name, body, statuses in RIGHTS
+    for role, status in zip(ROLES, statuses, strict=True)
+]
+
+
+@pytest.fixture
+def reservation(bob, event):
+    """Bob's seat at Alice's event."""
+    return Reservation.objects.book(user=bob, event_id=event.pk)
+
+
+@pytest.fixture
+def clients(api, as_user, alice, bob, carol):
+    staff = User.objects.create_superuser("staff", "staff@example.org")
+    people = {"stranger": carol, "attendee": bob, "organizer": alice, "staff": staff}
+    return {"anonymous": api} | {role: as_user(person) for role, person in people.items()}
+
+
+@pytest.mark.parametrize(("method", "name", "body", "role", "status"), CASES)
+def test_right(clients, routes, event, reservation, method, name, body, role, status):
+    route = getattr(routes, name)
+    address = route if isinstance(route, str) else route(reservation if name == "reservation" else event)
+
+    answer = getattr(clients[role], method.lower())(address, body)
+
+    assert answer.status_code == status
+    assert_balanced()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nobody_is_shown_anybodys_address(clients, routes, event, reservation, role):
+    addresses = [routes.events, routes.event(event), routes.attendees(event), routes.reservations]
+
+    shown = [clients[role].get(address).content.decode() for address in addresses]
+
+    assert "@" not in "".join(shown)
+
+
+def test_list_shows_ones_own_alone(clients, routes, reservation):
+    counts = {role: clients[role].get(routes.reservations).json().get("count") for role in ROLES}
+
+    assert counts == {"anonymous": None, "stranger": 0, "attendee": 1, "organizer": 0, "staff": 0}
