@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import MD5PasswordHasher, make_password
 from django.contrib.auth.models import User
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
@@ -162,3 +162,18 @@ def test_limit_holds_when_all_guess_at_once(api, settings, dave):
 
     assert sorted(outcomes) == [400] * 3 + [429] * 5
     assert right(api, type("Routes", (), {"login": "/api/authentication/login/"})).status_code == 429
+
+
+@pytest.mark.parametrize("username", ["dave", "nobody"])
+def test_refusal_costs_one_hash_either_way(api, routes, dave, username, monkeypatch):
+    hashed = []
+    encode = MD5PasswordHasher.encode
+    monkeypatch.setattr(
+        MD5PasswordHasher,
+        "encode",
+        lambda hasher, password, salt: hashed.append(1) or encode(hasher, password, salt),
+    )
+
+    api.post(routes.login, {"username": username, "password": "wrong"})
+
+    assert len(hashed) == 1
