@@ -11,10 +11,12 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import CheckConstraint, F, Index, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
 
@@ -22,6 +24,7 @@ logger = logging.getLogger("event.seats")
 
 # What PostgreSQL's integer holds; SQLite would take more.
 LARGEST_CAPACITY = 2**31 - 1
+EVENT_IS_OVER = "The event is already over."
 
 
 def log_seats(movement: str, *, event: int, seats_left: int, user: int | None = None) -> None:
@@ -51,26 +54,40 @@ class EventQuerySet(models.QuerySet):
         """
         return self.order_by("pk").select_for_update(no_key=True)
 
+    def lock(self) -> list[int]:
+        """Lock these events until the transaction ends; give their ids in the order of locking."""
+        return list(self.locked().values_list("pk", flat=True))
+
     def update(self, **changes: Any) -> int:
-        """Update as ever, but let no capacity change without the seats that remain of it."""
-        if "capacity" in changes and "seats_remaining" not in changes:
+        """Update as ever, but let no capacity change without the seats that remain of it.
+
+        Raises TypeError for ``seats_remaining``, which only the ledger's own methods write.
+        """
+        if "seats_remaining" in changes:
+            raise TypeError("Seats move with reservations and with the capacity, not by themselves.")
+        if "capacity" in changes:
             # Taken from left to right, no step leaves the range of the column.
             changes["seats_remaining"] = F("seats_remaining") - F("capacity") + changes["capacity"]
         return super().update(**changes)
 
     update.alters_data = True
 
-    def bulk_create(self, events: Iterable["Event"], *args: Any, **options: Any) -> list["Event"]:
+    def _move_seats(self, seats_remaining: Any) -> int:
+        return super().update(seats_remaining=seats_remaining)
+
+    def bulk_create(self, events: Iterable["Event"], **options: Any) -> list["Event"]:
+        """Create the events with all their seats. Raises TypeError where it would overwrite others."""
+        if options.get("update_conflicts"):
+            raise TypeError("An event that is there already has seats of its own.")
         events = list(events)
         for event in events:
             event.seats_remaining = event.capacity
-        return super().bulk_create(events, *args, **options)
+        return super().bulk_create(events, **options)
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete the events, each locked before the reservations that go with it."""
-        with transaction.atomic(using=self.db):
-            doomed = self.model._base_manager.using(self.db).filter(pk__in=list(self.values_list("pk", flat=True)))
-            list(doomed.order_by("pk").select_for_update().values_list("pk"))
+        with transaction.atomic():
+            Event.objects.filter(pk__in=list(self.values_list("pk", flat=True))).lock()
             return super().delete()
 
     delete.alters_data = True
@@ -84,7 +101,7 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
         The event's row stays locked until the caller's transaction ends. Raises SoldOut or
         EventStarted, or DoesNotExist for an event that is not there.
         """
-        if not self.bookable().filter(pk=event_id).update(seats_remaining=F("seats_remaining") - 1):
+        if not self.bookable().filter(pk=event_id)._move_seats(F("seats_remaining") - 1):
             raise EventStarted if self._has_started(event_id) else SoldOut
         return self.get(pk=event_id)
 
@@ -96,14 +113,18 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
         reservation either.
         """
         taken = self.upcoming().filter(pk=event_id, seats_remaining__lt=F("capacity"))
-        if not taken.update(seats_remaining=F("seats_remaining") + 1) and self._has_started(event_id):
+        if not taken._move_seats(F("seats_remaining") + 1) and self._has_started(event_id):
             raise EventStarted
         return self._seats_left(event_id)
 
     def give_back_seats(self, event_id: int, seats: int) -> int:
         """Free seats whose reservations the caller's transaction has deleted; say how many are left."""
-        self.filter(pk=event_id).update(seats_remaining=F("seats_remaining") + seats)
+        self.filter(pk=event_id)._move_seats(F("seats_remaining") + seats)
         return self._seats_left(event_id)
+
+    def set_seats(self, event_id: int, seats: int) -> None:
+        """Set what remains to what the caller has counted under the event's lock."""
+        self.filter(pk=event_id)._move_seats(seats)
 
     def _seats_left(self, event_id: int) -> int:
         return self.values_list("seats_remaining", flat=True).get(pk=event_id)
@@ -163,26 +184,32 @@ class Event(models.Model):
         """The number of seats that were taken when this event was read."""
         return self.capacity - self.seats_remaining
 
+    def clean(self) -> None:
+        """Refuse to create what is over, and nothing else that the constraints don't."""
+        if self._state.adding and self.end_time and self.end_time <= timezone.now():
+            raise ValidationError({"end_time": EVENT_IS_OVER})
+
     def save(self, *, update_fields: Collection[str] | None = None, **options: Any) -> None:
         """Write the event, but never its count of seats as it was when the event was read.
 
         A new event has all its seats. A capacity that is written moves the seats by the same
         difference, by the rule of ``resize``, whose refusal it raises.
         """
-        if self._state.adding:
+        if self._state.adding or self.pk is None:
             self.seats_remaining = self.capacity
-            return super().save(update_fields=update_fields, **options)
-        fields = {field.name for field in self._meta.concrete_fields if not field.primary_key}
-        fields = fields if update_fields is None else fields.intersection(update_fields)
-        with transaction.atomic(using=options.get("using")):
-            if "capacity" in fields:
+            # An event that is there already is not overwritten: it has seats of its own.
+            return super().save(update_fields=update_fields, **options | {"force_insert": True})
+        if update_fields is None:
+            update_fields = [field.name for field in self._meta.concrete_fields if not field.primary_key]
+        with transaction.atomic():
+            if "capacity" in update_fields:
                 self.resize(self.capacity)
-            super().save(update_fields=fields - {"capacity", "seats_remaining"}, **options)
+            super().save(update_fields=set(update_fields) - {"capacity", "seats_remaining"}, **options)
 
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
         """Delete the event, locked before the reservations that go with it."""
-        with transaction.atomic(using=options.get("using")):
-            list(type(self).objects.filter(pk=self.pk).select_for_update().values_list("pk"))
+        with transaction.atomic():
+            Event.objects.filter(pk=self.pk).lock()
             return super().delete(**options)
 
     def lock(self) -> None:
@@ -190,14 +217,14 @@ class Event(models.Model):
 
         Raises DoesNotExist if the event was deleted meanwhile.
         """
-        self.refresh_from_db(from_queryset=type(self).objects.locked())
+        self.refresh_from_db(from_queryset=Event.objects.locked())
 
     def resize(self, capacity: int) -> None:
         """Change the capacity and the seats that remain by the same difference.
 
         Raises CapacityBelowReserved, or DoesNotExist if the event was deleted meanwhile.
         """
-        events = type(self).objects.filter(pk=self.pk)
+        events = Event.objects.filter(pk=self.pk)
         if not events.filter(seats_remaining__gte=F("capacity") - capacity).update(capacity=capacity):
             raise CapacityBelowReserved(events.get().reserved)
         self.refresh_from_db(fields=["capacity", "seats_remaining"])

@@ -3,7 +3,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from event.models import Event
+from event.models import EVENT_IS_OVER, Event
 
 
 class EventSerializer(serializers.ModelSerializer):
@@ -32,7 +32,7 @@ class EventSerializer(serializers.ModelSerializer):
         if doors and doors > end:
             raise serializers.ValidationError({"show_time": ["The doors must open before the event ends."]})
         if not self.instance and end <= timezone.now():
-            raise serializers.ValidationError({"end_time": ["The event is already over."]})
+            raise serializers.ValidationError({"end_time": [EVENT_IS_OVER]})
         return changes
 
     def update(self, event: Event, changes: dict[str, Any]) -> Event:

@@ -52,6 +52,6 @@ def repair(event_id: int) -> bool:
     held = Reservation.objects.filter(event=event).count()
     if held > event.capacity:
         return False
-    Event.objects.filter(pk=event_id).update(seats_remaining=event.capacity - held)
+    Event.objects.set_seats(event_id, event.capacity - held)
     log_seats("repaired", event=event_id, seats_left=event.capacity - held)
     return True

@@ -1,10 +1,10 @@
 """Reservations: each is one seat at one event, taken and given back with its row.
 
-The rule is in three places, which are all there are: a row comes with a seat (``save``), goes
-with one (``delete``), and is never edited. Booking and cancelling add who may and when.
+A row comes with a seat (``save``), goes with one (``delete``), and is never edited; booking and
+cancelling add who may and when. Fixtures and SQL are taken at their word: ``check_seats`` compares.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +16,9 @@ from event.exceptions import EventStarted, SoldOut
 from event.models import Event, log_seats
 from eventmanagement.database import violates
 from reservation.exceptions import AlreadyCancelled, AlreadyReserved
+
+# Rows deleted by one statement: as many parameters as every database takes.
+CHUNK = 1000
 
 
 class ReservationQuerySet(models.QuerySet):
@@ -32,22 +35,30 @@ class ReservationQuerySet(models.QuerySet):
 
         Only what this transaction really deleted is given back, started event or not.
         """
-        with transaction.atomic(using=self.db):
-            events = Event.objects.using(self.db)
-            event_ids = set(self.order_by().values_list("event_id", flat=True))
+        with transaction.atomic():
+            # Read once: what the queryset finds may depend on rows that are deleted on the way.
+            doomed = defaultdict(list)
+            for pk, event_id in self.values_list("pk", "event_id"):
+                doomed[event_id].append(pk)
             total: Counter[str] = Counter()
-            for event_id in events.filter(pk__in=event_ids).locked().values_list("pk", flat=True):
-                doomed = self.filter(event_id=event_id)
-                holders = list(doomed.values_list("user_id", flat=True))
-                deleted, by_model = models.QuerySet.delete(doomed)
-                seats_left = Event.objects.give_back_seats(event_id, deleted)
-                for nth, holder in enumerate(holders, start=1):
-                    log_seats("returned", event=event_id, seats_left=seats_left - deleted + nth, user=holder)
-                total.update(by_model)
+            for event_id in Event.objects.filter(pk__in=list(doomed)).lock():
+                for start in range(0, len(doomed[event_id]), CHUNK):
+                    total.update(_delete_rows(event_id, doomed[event_id][start : start + CHUNK]))
             return total.total(), dict(total)
 
     delete.alters_data = True
     delete.queryset_only = True
+
+
+def _delete_rows(event_id: int, pks: list[int]) -> dict[str, int]:
+    """Delete those of the rows that are still there, and give as many seats back; the event is locked."""
+    rows = Reservation.objects.filter(pk__in=pks)
+    holders = list(rows.values_list("user_id", flat=True))
+    deleted, by_model = models.QuerySet.delete(rows)
+    seats_left = Event.objects.give_back_seats(event_id, deleted)
+    for nth, holder in enumerate(holders, start=1):
+        log_seats("returned", event=event_id, seats_left=seats_left - deleted + nth, user=holder)
+    return by_model
 
 
 class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
@@ -57,17 +68,22 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
         Raises AlreadyReserved, SoldOut or EventStarted, or Event.DoesNotExist. Whoever holds a
         seat hears of that before anything else, so that a lost answer is never a lost seat.
         """
-        try:
-            return self.create(user=user, event_id=event_id)
-        except (SoldOut, EventStarted):
-            held = self.filter(user=user, event_id=event_id).first()
-            if held is None:
-                raise
-            raise AlreadyReserved(held.pk) from None
-        except IntegrityError as error:
-            if not violates(error, self.model, "reservation_once_per_user_and_event"):
-                raise
-            raise AlreadyReserved(self.get(user=user, event_id=event_id).pk) from error
+        while True:
+            try:
+                return self.create(user=user, event_id=event_id)
+            except (SoldOut, EventStarted):
+                if (held := self._held(user, event_id)) is None:
+                    raise
+            except IntegrityError as error:
+                if not violates(error, self.model, "reservation_once_per_user_and_event"):
+                    raise
+                held = self._held(user, event_id)
+            # Nothing is held if it was cancelled between the refusal and now: the seat is to be had.
+            if held is not None:
+                raise AlreadyReserved(held)
+
+    def _held(self, user: AbstractUser, event_id: int) -> int | None:
+        return self.filter(user=user, event_id=event_id).values_list("pk", flat=True).first()
 
 
 class Reservation(models.Model):
@@ -94,6 +110,8 @@ class Reservation(models.Model):
     class Meta:
         # Ids grow as seats are booked: this is the order of booking.
         ordering = ["id"]
+        # So that event.reservations.set() and add() are refused like every other edit.
+        base_manager_name = "objects"
         constraints = [UniqueConstraint(name="reservation_once_per_user_and_event", fields=["user", "event"])]
         # An event's attendees in their order, and all that goes with an event.
         indexes = [Index(name="reservation_by_event", fields=["event", "id"])]
@@ -105,20 +123,22 @@ class Reservation(models.Model):
         """Insert the row and take its seat, or do neither; raises what ``take_seat`` raises."""
         if not self._state.adding:
             raise TypeError("A reservation is not edited: cancel it and book again.")
-        with transaction.atomic(using=options.get("using")):
+        with transaction.atomic():
             self.event = Event.objects.take_seat(self.event_id)
-            super().save(**options)
+            super().save(**options | {"force_insert": True})
             log_seats("taken", event=self.event_id, seats_left=self.event.seats_remaining, user=self.user_id)
 
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
         """Delete the row and give its seat back, started event or not."""
-        return type(self).objects.using(options.get("using")).filter(pk=self.pk).delete()
+        return Reservation.objects.filter(pk=self.pk).delete()
 
     def cancel(self) -> None:
         """Give the seat back while the event has not started.
 
         Raises EventStarted, or AlreadyCancelled where another transaction has deleted the row.
         """
+        if self.pk is None:
+            raise AlreadyCancelled
         try:
             with transaction.atomic():
                 seats_left = Event.objects.free_seat(self.event_id)

@@ -8,15 +8,17 @@ from django.db.models import QuerySet
 from django.db.models.signals import pre_delete
 from django.dispatch import receiver
 
+from event.models import Event
 from reservation.models import Reservation
 
 
 @receiver(pre_delete, sender=get_user_model())
-def give_seats_back(instance: AbstractUser, origin: Any, using: str, **kwargs: Any) -> None:
-    """Cancel what the users who are about to be deleted hold, in the transaction that deletes them.
+def give_seats_back(instance: AbstractUser, origin: Any, **kwargs: Any) -> None:
+    """Cancel what a user holds who is about to be deleted, in the transaction that deletes them.
 
-    All of them at once where they are deleted at once, so that events are locked in one order.
+    Where many are deleted at once, the events of all are locked first, in the one order.
     """
-    together = isinstance(origin, QuerySet) and origin.model is type(instance)
-    users = origin if together else [instance]
-    Reservation.objects.using(using).filter(user__in=users).delete()
+    if isinstance(origin, QuerySet) and origin.model is type(instance):
+        held = Reservation.objects.filter(user__in=origin)
+        Event.objects.filter(pk__in=held.values("event_id")).lock()
+    Reservation.objects.filter(user=instance).delete()

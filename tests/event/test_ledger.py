@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, ProtectedError
+from django.test.utils import CaptureQueriesContext
 
 from event.exceptions import CapacityBelowReserved
 from event.models import Event
@@ -139,3 +141,91 @@ def test_doors_may_open_up_to_the_end(alice, event_of, event):
     late = event_of(alice, show_time=event.start_time + timedelta(hours=2), start_time=event.start_time)
 
     assert Event.objects.filter(pk=late.pk).exists()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda event: Event.objects.update(seats_remaining=0),
+        lambda event: Event.objects.update(capacity=5, seats_remaining=5),
+        lambda event: Event.objects.bulk_update([event], ["seats_remaining"]),
+        lambda event: Event.objects.bulk_create(
+            [event], update_conflicts=True, unique_fields=["id"], update_fields=["capacity"]
+        ),
+    ],
+    ids=["update", "update both", "bulk_update", "bulk_create"],
+)
+def test_seats_are_not_written_by_themselves(bob, event, write):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    with pytest.raises(TypeError), transaction.atomic():
+        write(event)
+
+    assert_balanced()
+
+
+def test_new_event_does_not_overwrite_one_that_is_there(bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    impostor = Event(
+        pk=event.pk, title="Other", capacity=3, organizer=bob, start_time=event.start_time, end_time=event.end_time
+    )
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        impostor.save()
+
+    assert_balanced()
+
+
+def test_copy_of_an_event_has_all_its_seats(bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    event.pk = None
+
+    event.save()
+
+    assert Event.objects.count() == 2
+    assert seats_left(event) == 10
+
+
+def test_saving_writes_the_fields_that_are_named(alice, bob, event):
+    event.organizer, event.title = bob, "Not this"
+
+    event.save(update_fields=["organizer_id"])
+
+    event.refresh_from_db()
+    assert (event.organizer, event.title) == (bob, "Concert")
+    with pytest.raises(ValueError, match="bogus"):
+        event.save(update_fields=["bogus"])
+
+
+def test_save_that_fails_leaves_the_capacity_alone(event):
+    event.capacity, event.end_time = 4, event.start_time
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        event.save()
+
+    assert seats_left(event) == 10
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the whole database")
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda event: event.delete(),
+        lambda event: Event.objects.filter(title="Concert").delete(),
+        lambda event: event.reservations.all().delete(),
+        lambda event: User.objects.filter(reservations__event=event).delete(),
+    ],
+    ids=["event", "events", "reservations", "users"],
+)
+def test_events_are_locked_in_order_before_anything_is_deleted(bob, event, delete):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    with CaptureQueriesContext(connection) as queries:
+        delete(event)
+
+    statements = [query["sql"] for query in queries]
+    lock = next(number for number, statement in enumerate(statements) if "UPDATE" in statement[-20:])
+    deletion = next(number for number, statement in enumerate(statements) if statement.startswith("DELETE"))
+    assert 'FROM "event_event"' in statements[lock]
+    assert "ASC FOR NO KEY UPDATE" in statements[lock]
+    assert lock < deletion

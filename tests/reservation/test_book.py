@@ -1,4 +1,5 @@
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from event.models import Event
@@ -153,3 +154,27 @@ def test_database_refuses_a_second_row_by_name(bob, event):
 
 def test_reservation_reads_as_who_and_where(bob, event):
     assert str(Reservation.objects.book(user=bob, event_id=event.pk)) == "bob at Concert"
+
+
+def test_seat_cancelled_between_refusal_and_answer_is_booked_again(bob, event, monkeypatch):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    held = ReservationManager._held
+
+    def cancel_first(manager, user, event_id):
+        Reservation.objects.get().cancel()
+        return held(manager, user, event_id)
+
+    monkeypatch.setattr(ReservationManager, "_held", cancel_first)
+
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    assert seats_left(event) == 9
+    assert_balanced()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_other_failures_of_the_database_are_not_taken_for_a_seat(event):
+    with pytest.raises(IntegrityError):
+        Reservation.objects.book(user=User(pk=99), event_id=event.pk)
+
+    assert seats_left(event) == 10

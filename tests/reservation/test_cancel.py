@@ -1,6 +1,7 @@
 import pytest
 
 from event.models import Event
+from reservation.exceptions import AlreadyCancelled
 from reservation.models import Reservation
 from reservation.views import ReservationViewSet
 from tests.ledger import assert_balanced, begin, seats_left
@@ -85,3 +86,14 @@ def test_somebody_elses_reservation_is_not_there(as_user, request, routes, event
 
     assert answer.status_code == 404
     assert seats_left(event) == 9
+
+
+def test_cancelling_the_only_seat_twice_is_refused_as_gone(event, reservation):
+    again = Reservation.objects.get()
+    reservation.cancel()
+
+    for gone in (reservation, again):
+        with pytest.raises(AlreadyCancelled):
+            gone.cancel()
+
+    assert seats_left(event) == 10

@@ -89,7 +89,7 @@ def test_counting_in_python_loses_seats(people, alice, event_of, monkeypatch):
     def take_seat(manager, event_id):
         read = manager.get(pk=event_id)
         together()
-        manager.filter(pk=event_id).update(seats_remaining=read.seats_remaining - 1)
+        manager.set_seats(event_id, read.seats_remaining - 1)
         return read
 
     monkeypatch.setattr(EventManager, "take_seat", take_seat)

@@ -215,3 +215,55 @@ def test_admin_reads_why_a_booking_is_refused(admin_client, bob, event):
     assert answer.status_code == 200
     assert "You already hold a seat at this event." in answer.content.decode()
     assert_balanced()
+
+
+def test_related_manager_does_not_move_a_reservation(crowd, event, event_of, alice):
+    third = event_of(alice, title="Third")
+
+    with pytest.raises(TypeError), transaction.atomic():
+        third.reservations.add(Reservation.objects.filter(event=event).first(), bulk=True)
+
+    assert_balanced()
+
+
+def test_new_reservation_does_not_overwrite_one_that_is_there(crowd, alice, event_of):
+    there = Reservation.objects.first()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Reservation(pk=there.pk, user=alice, event=event_of(alice)).save()
+
+    assert_balanced()
+
+
+def test_deletion_is_of_all_that_was_found(crowd, event):
+    found = Reservation.objects.filter(user__reservations__event=event, user=crowd[0])
+
+    deleted, _ = found.delete()
+
+    assert deleted == 2
+    assert_balanced()
+
+
+def test_users_found_by_their_reservations_are_deleted_with_all_of_them(crowd, event):
+    User.objects.filter(reservations__event=event).delete()
+
+    assert not User.objects.filter(username__startswith="person").exists()
+    assert_balanced()
+
+
+def test_only_the_users_who_are_deleted_lose_their_seats(crowd, monkeypatch):
+    bystander = User.objects.filter(pk=crowd[1].pk)
+    User.objects.filter(pk=crowd[0].pk).update(is_active=False)
+    delete = type(Reservation.objects.all()).delete
+
+    def deactivate_first(queryset):
+        bystander.update(is_active=False)
+        return delete(queryset)
+
+    monkeypatch.setattr(type(Reservation.objects.all()), "delete", deactivate_first)
+
+    User.objects.filter(is_active=False).delete()
+
+    assert bystander.exists()
+    assert Reservation.objects.filter(user__in=bystander).count() == 2
+    assert_balanced()
