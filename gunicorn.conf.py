@@ -2,15 +2,18 @@
 
 import os
 
+from environs import validate
+
 from eventmanagement.environment import env
 
 wsgi_app = "eventmanagement.wsgi"
-bind = f"127.0.0.1:{env.int('PORT', 8000)}"
+bind = f"127.0.0.1:{env.int('PORT', 8000, validate=validate.Range(1, 65535))}"
 
 # A request waits for the database most of its time, so threads share a worker's memory; a worker
 # for each core lets them compute beside each other. Each thread keeps a connection of its own.
 worker_class = "eventmanagement.worker.Worker"
-workers = env.int("WEB_CONCURRENCY", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+workers = min(env.int("WEB_CONCURRENCY", cores, validate=validate.Range(min=1)), 2 * cores)
 threads = 8
 # Loaded once, before the workers, who share its memory: settings that make no sense are named once
 # and end the server.
@@ -18,9 +21,11 @@ preload_app = True
 
 # Seconds that requests under way may take to end when the server is told to stop.
 graceful_timeout = 20
-# Longer than a statement may take, so that the database gives up first and the client hears why.
+# Seconds without a sign of life after which a worker counts as hung and is replaced.
 timeout = 60
 keepalive = 5
+# Bytes: a query value of five thousand digits is Django's to refuse.
+limit_request_line = 8190
 control_socket_disable = True
 
 # No access log of gunicorn's: the application writes a line for each request, with its duration

@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib.auth import get_user_model, password_validation
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
@@ -51,8 +51,11 @@ class SignupSerializer(serializers.ModelSerializer):
 
     def create(self, account: dict[str, Any]) -> AbstractUser:
         try:
-            return User.objects.create_user(**account)
+            with transaction.atomic():
+                return User.objects.create_user(**account)
         except IntegrityError:
+            if not User.objects.filter(username=account["username"]).exists():
+                raise
             # Somebody else took it between the check and now.
             raise serializers.ValidationError({"username": [USERNAME_TAKEN]}) from None
 

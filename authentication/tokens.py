@@ -2,7 +2,9 @@
 
 import re
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
+from django.db import IntegrityError
 from rest_framework import authentication
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
@@ -18,3 +20,14 @@ class TokenAuthentication(authentication.TokenAuthentication):
         if not KEY.fullmatch(key):
             raise AuthenticationFailed("Invalid token.")
         return super().authenticate_credentials(key)
+
+
+def token_of(user: AbstractUser) -> Token | None:
+    """Give the user's token, made if there is none yet; None if the user was deleted meanwhile."""
+    while True:
+        try:
+            return Token.objects.get_or_create(user=user)[0]
+        except IntegrityError:
+            # Either nobody is there to have it, or another login made it and a logout took it away.
+            if not get_user_model().objects.filter(pk=user.pk).exists():
+                return None

@@ -1,7 +1,6 @@
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import CreateAPIView, GenericAPIView
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -13,9 +12,11 @@ from rest_framework.views import APIView
 from authentication.login import address, log_in
 from authentication.models import AttemptWindow
 from authentication.serializers import LoginSerializer, SignupSerializer
+from authentication.tokens import token_of
+from eventmanagement.mixins import MethodsFirstMixin
 
 
-class SignupView(CreateAPIView):
+class SignupView(MethodsFirstMixin, CreateAPIView):
     serializer_class = SignupSerializer
     authentication_classes = []
     permission_classes = [AllowAny]
@@ -26,7 +27,7 @@ class SignupView(CreateAPIView):
         serializer.save()
 
 
-class LoginView(GenericAPIView):
+class LoginView(MethodsFirstMixin, GenericAPIView):
     serializer_class = LoginSerializer
     authentication_classes = []
     permission_classes = [AllowAny]
@@ -37,13 +38,13 @@ class LoginView(GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         user = log_in(request, **serializer.validated_data)
-        if user is None:
+        token = user and token_of(user)
+        if token is None:
             raise ValidationError({"non_field_errors": ["The username or the password is wrong."]})
-        token, _ = Token.objects.get_or_create(user=user)
         return Response({"token": token.key})
 
 
-class LogoutView(APIView):
+class LogoutView(MethodsFirstMixin, APIView):
     permission_classes = [IsAuthenticated]
     http_method_names = ["post"]
 

@@ -1,6 +1,10 @@
+from typing import Any
+
 from django.db import transaction
 from django.http import Http404
 from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
@@ -8,10 +12,10 @@ from event.filters import EventFilter
 from event.models import Event
 from event.permissions import IsOrganizerOrReader, MayReadEvents
 from event.serializers import EventSerializer
-from eventmanagement.mixins import FilteredListMixin
+from eventmanagement.mixins import FilteredListMixin, MethodsFirstMixin
 
 
-class EventViewSet(FilteredListMixin, ModelViewSet):
+class EventViewSet(MethodsFirstMixin, FilteredListMixin, ModelViewSet):
     """Events: everybody finds them, whoever is signed in creates one, its organizer keeps it."""
 
     queryset = Event.objects.all()
@@ -35,9 +39,9 @@ class EventViewSet(FilteredListMixin, ModelViewSet):
         serializer.save(organizer=self.request.user)
 
     @transaction.atomic
-    def update(self, request, *args, **kwargs):
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().update(request, *args, **kwargs)
 
     @transaction.atomic
-    def destroy(self, request, *args, **kwargs):
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().destroy(request, *args, **kwargs)

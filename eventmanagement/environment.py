@@ -14,6 +14,9 @@ PERIODS = {
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
 }
+MILLISECONDS = {"ms": 1, "s": 1000, "min": 60_000}
+# Milliseconds; PostgreSQL keeps its timeouts in an integer.
+LONGEST_WAIT = 2**31 - 1
 POSTGRESQL = "django.db.backends.postgresql"
 SQLITE = "django.db.backends.sqlite3"
 
@@ -50,16 +53,29 @@ def rate(value: str) -> Rate | None:
 @env.parser_for("postgres_duration")
 def postgres_duration(value: str) -> str:
     """Read a length of time as PostgreSQL writes it, with its unit: 500ms, 3s, 1min."""
-    if not re.fullmatch(r"[1-9]\d{0,6}(ms|s|min)", value):
-        raise EnvValidationError(f"{value!r} is not like 500ms, 3s or 1min.", [value])
+    match = re.fullmatch(r"([1-9]\d{0,9})(ms|s|min)", value)
+    if not match or int(match[1]) * MILLISECONDS[match[2]] > LONGEST_WAIT:
+        raise EnvValidationError(f"{value!r} is not like 500ms, 3s or 1min, up to 24 days.", [value])
     return value
+
+
+@env.parser_for("hosts")
+def hosts(value: str) -> list[str]:
+    """Read a comma-separated list of host names, at least one."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names or any("/" in name for name in names):
+        raise EnvValidationError(f"{value!r} is not a list of host names.", [value])
+    return names
 
 
 @env.parser_for("origins")
 def origins(value: str) -> list[str]:
     """Read a comma-separated list of origins; a bare host stands for https://host."""
     names = [name.strip() for name in value.split(",") if name.strip()]
-    return [name if "://" in name else f"https://{name}" for name in names]
+    read = [name if "://" in name else f"https://{name}" for name in names]
+    if not all(re.fullmatch(r"https?://[^/\s]+", origin) for origin in read):
+        raise EnvValidationError(f"{value!r} is not a list of origins.", [value])
+    return read
 
 
 @env.parser_for("database")
@@ -72,6 +88,8 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[s
         config = dj_database_url.parse(value)
     except ValueError as error:
         raise EnvValidationError(str(error), [value]) from None
+    if config["NAME"] in ("", ":memory:"):
+        raise EnvValidationError("a database is needed that has a name and that threads can share.", [value])
     if config["ENGINE"] == POSTGRESQL:
         _set_up_postgresql(config, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     elif config["ENGINE"] == SQLITE:

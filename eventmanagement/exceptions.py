@@ -4,8 +4,9 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError
+from django.http import UnreadablePostError
 from rest_framework import status
-from rest_framework.exceptions import APIException, NotAuthenticated, Throttled
+from rest_framework.exceptions import APIException, NotAuthenticated, ParseError, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_framework_handler
@@ -29,13 +30,16 @@ class Refusal(APIException):
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer as REST framework does, with two things more.
+    """Answer as REST framework does, with three things more.
 
-    A throttled client is told so by a code. And a request whose account was deleted while it was
-    under way, seen when its row found no user to belong to, is as unauthenticated as the next one.
+    A body that did not arrive is its client's mistake. A throttled client is told so by a code.
+    And a request whose account was deleted while it was under way, seen when its row found no
+    user to belong to, is as unauthenticated as the next one.
     """
     if isinstance(error, IntegrityError) and _account_is_gone(context["request"]):
         error = NotAuthenticated()
+    elif isinstance(error, UnreadablePostError):
+        error = ParseError("The body did not arrive.")
     response = rest_framework_handler(error, context)
     if isinstance(error, Throttled):
         response.data["code"] = error.default_code

@@ -15,9 +15,28 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER = 2
 
 
-def refusal(status: HTTPStatus, detail: str = "", **more: str) -> JsonResponse:
+# Python's phrases for these statuses differ from release to release.
+SENTENCES = {
+    HTTPStatus.BAD_REQUEST: "Bad request.",
+    HTTPStatus.FORBIDDEN: "Forbidden.",
+    HTTPStatus.NOT_FOUND: "Not found.",
+    HTTPStatus.LENGTH_REQUIRED: "Send the body with its Content-Length.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "The address is too long.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The headers are too large.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here; it was logged.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database can't be reached in time; try again.",
+}
+
+
+def sentence(status: int) -> str:
+    """Say in a sentence what a status means here."""
+    return SENTENCES.get(status) or f"{HTTPStatus(status).phrase}."
+
+
+def refusal(status: int, **more: str) -> JsonResponse:
     """Make an error answer in the shape that REST framework gives its own."""
-    response = JsonResponse({"detail": detail or f"{status.phrase}.", **more}, status=status)
+    response = JsonResponse({"detail": sentence(status), **more}, status=status)
     response["Content-Length"] = str(len(response.content))
     return response
 
@@ -36,12 +55,15 @@ class ApiSpeaksJson:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not request.path_info.startswith("/api/"):
             return self.get_response(request)
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            # Django reads no further than the Content-Length, here nothing at all.
+            return refusal(HTTPStatus.LENGTH_REQUIRED)
         # REST framework's JSON parser reads on past Django's limit.
         if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         response = self.get_response(request)
         if response.status_code >= HTTPStatus.BAD_REQUEST and response.get("Content-Type") != "application/json":
-            as_json = refusal(HTTPStatus(response.status_code))
+            as_json = refusal(response.status_code)
             response.content = as_json.content
             for name, value in as_json.items():
                 response[name] = value
@@ -52,8 +74,6 @@ class ApiSpeaksJson:
         if not is_unavailable(error):
             return None
         logger.warning("%s %s: the database is unavailable: %s", request.method, request.path, error)
-        response = refusal(
-            HTTPStatus.SERVICE_UNAVAILABLE, "The database can't be reached in time; try again.", code="unavailable"
-        )
+        response = refusal(HTTPStatus.SERVICE_UNAVAILABLE, code="unavailable")
         response["Retry-After"] = str(RETRY_AFTER)
         return response

@@ -1,6 +1,21 @@
-"""What the apps' viewsets share."""
+"""What the apps' views share."""
+
+from typing import Any
 
 from django.db.models import QuerySet
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.request import Request
+
+
+class MethodsFirstMixin:
+    """Refuse a method that the view doesn't have before asking who sends it."""
+
+    allowed_methods: list[str]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if request.method not in self.allowed_methods:
+            raise MethodNotAllowed(request.method)
+        super().initial(request, *args, **kwargs)
 
 
 class FilteredListMixin:

@@ -24,7 +24,6 @@ class PageNumberPagination(pagination.PageNumberPagination):
 
 def positive(text: str) -> int:
     """Read a whole number above zero, or raise ValueError."""
-    number = int(text)
-    if number < 1:
+    if not text.isdecimal() or int(text) == 0:
         raise ValueError(text)
-    return number
+    return int(text)

@@ -12,10 +12,10 @@ from eventmanagement.environment import env
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = env.boolean("DEBUG", "false")
-SECRET_KEY = env.str("SECRET_KEY", "for-development-only" if DEBUG else "")
+SECRET_KEY = env.str("SECRET_KEY", "for-development-only" if DEBUG else "").strip()
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set: give a long random one, or DEBUG=true for development.")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1"])
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS", "localhost,127.0.0.1")
 
 INSTALLED_APPS = [

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +14,12 @@ from gunicorn.http.errors import (
     ParseException,
 )
 from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from eventmanagement.middleware import sentence
+
+# Seconds that a client may be silent in the middle of its request before its thread is taken away.
+LONGEST_SILENCE = 10
 
 STATUS = {
     LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -34,7 +40,7 @@ class Worker(ThreadWorker):
             return
         status = STATUS.get(type(exc), HTTPStatus.BAD_REQUEST)
         self.log.warning("Invalid request from %s: %s", addr and addr[0], exc)
-        body = json.dumps({"detail": f"{status.phrase}."})
+        body = json.dumps({"detail": sentence(status)})
         head = [
             f"HTTP/1.1 {status} {status.phrase}",
             "Content-Type: application/json",
@@ -42,3 +48,20 @@ class Worker(ThreadWorker):
             "Connection: close",
         ]
         write_nonblock(client, "\r\n".join([*head, "", body]).encode())
+
+    def handle(self, conn: TConn) -> Any:
+        """Serve a connection, but wait for the rest of a request for so long and no longer.
+
+        Few clients who stop in mid-request would hold every thread otherwise. The limit is the
+        kernel's, because gunicorn takes back one that is set on Python's socket.
+        """
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", LONGEST_SILENCE, 0))
+        return super().handle(conn)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Stop on Ctrl-C as on any other request to stop, when the requests under way have ended.
+
+        gunicorn's own shuts its thread pool down from within the signal's handler, and waits for
+        ever where the signal came while the pool's lock was held.
+        """
+        self.handle_exit(sig, frame)

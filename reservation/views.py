@@ -7,14 +7,20 @@ from rest_framework.viewsets import GenericViewSet
 
 from event.models import Event
 from event.permissions import IsOrganizer
-from eventmanagement.mixins import FilteredListMixin
+from eventmanagement.mixins import FilteredListMixin, MethodsFirstMixin
 from reservation.filters import ReservationFilter
 from reservation.models import Reservation, ReservationQuerySet
 from reservation.serializers import AttendeeSerializer, ReservationSerializer
 
 
 class ReservationViewSet(
-    FilteredListMixin, CreateModelMixin, ListModelMixin, RetrieveModelMixin, DestroyModelMixin, GenericViewSet
+    MethodsFirstMixin,
+    FilteredListMixin,
+    CreateModelMixin,
+    ListModelMixin,
+    RetrieveModelMixin,
+    DestroyModelMixin,
+    GenericViewSet,
 ):
     """A person's own reservations; those of others are not there."""
 
@@ -35,7 +41,7 @@ class ReservationViewSet(
         reservation.cancel()
 
 
-class AttendeeListView(ListAPIView):
+class AttendeeListView(MethodsFirstMixin, ListAPIView):
     """Who holds a seat at an event, in the order of booking, for its organizer."""
 
     queryset = Reservation.objects.select_related("user")

@@ -54,7 +54,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
         early_config.add_cleanup(lambda: supervisor.communicate())
         os.environ["DATABASE_URL"] = supervisor.stdout.readline().strip()
         if not os.environ["DATABASE_URL"]:
-            raise pytest.UsageError("PostgreSQL did not start; set DATABASE_URL to use a server that runs.")
+            raise pytest.UsageError(
+                "PostgreSQL did not start, for the reason above. DATABASE_URL names a server that runs, "
+                "or SQLite: DATABASE_URL=sqlite:///test.sqlite3"
+            )
         early_config.add_cleanup(lambda: os.environ.pop("DATABASE_URL"))
     return (yield)
 
@@ -69,10 +72,19 @@ class Cluster:
         self.log = self.directory / "log"
         self.process: subprocess.Popen | None = None
         self.account: dict = {}
+        self.prefix: list[str] = []
         self.bin = find_binaries()
-        if os.geteuid() == 0:
-            self._leave_root()
-        self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", self.data)
+        try:
+            if os.geteuid() == 0:
+                self._leave_root()
+            elif not _has_name(os.geteuid()):
+                # initdb wants to know who it is; in a namespace of its own it is somebody.
+                nobody = pwd.getpwnam("nobody")
+                self.prefix = ["unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"]
+            self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", self.data)
+        except BaseException:
+            self.remove()
+            raise
 
     @property
     def url(self) -> str:
@@ -85,7 +97,7 @@ class Cluster:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [self.bin / "postgres", "-D", self.data, "-k", self.directory, *options],
+                [*self.prefix, self.bin / "postgres", "-D", self.data, "-k", self.directory, *options],
                 stdout=log,
                 stderr=log,
                 **self.account,
@@ -118,20 +130,32 @@ class Cluster:
         user = next(user for user in pwd.getpwall() if user.pw_name in ("postgres", "nobody"))
         self.account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         os.chown(self.directory, user.pw_uid, user.pw_gid)
-        reachable = subprocess.run([self.bin / "postgres", "--version"], **self.account, capture_output=True)
-        if reachable.returncode:
+        try:
+            self._run("postgres", "--version")
+        except (OSError, RuntimeError):
             # The wheel lies under a directory that this user can't enter, such as /root.
-            copy = shutil.copytree(self.bin.parent, self.directory / "pginstall", symlinks=True)
-            self.bin = Path(copy) / "bin"
+            wheel = self.bin.parent.parent
+            for part in (wheel, wheel.with_suffix(".libs")):
+                shutil.copytree(part, self.directory / part.name, symlinks=True)
+            self.bin = self.directory / self.bin.relative_to(wheel.parent)
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        subprocess.run(
-            [self.bin / program, *arguments],
-            check=True,
+        done = subprocess.run(
+            [*self.prefix, self.bin / program, *arguments],
             capture_output=True,
+            text=True,
             env=os.environ | {"LC_ALL": "C.UTF-8"},
             **self.account,
         )
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stderr.strip()}")
+
+
+def _has_name(user: int) -> bool:
+    try:
+        return bool(pwd.getpwuid(user))
+    except KeyError:
+        return False
 
 
 def find_binaries() -> Path:

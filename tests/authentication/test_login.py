@@ -8,6 +8,7 @@ from rest_framework.authtoken.models import Token
 
 from authentication.models import AttemptWindow
 from eventmanagement.environment import rate
+from tests.conftest import LONG
 from tests.races import race
 
 PASSWORD = "correct horse battery"
@@ -161,7 +162,7 @@ def test_limit_holds_when_all_guess_at_once(api, settings, dave):
     outcomes = race([guess] * 8)
 
     assert sorted(outcomes) == [400] * 3 + [429] * 5
-    assert right(api, type("Routes", (), {"login": "/api/authentication/login/"})).status_code == 429
+    assert right(api, LONG).status_code == 429
 
 
 @pytest.mark.parametrize("username", ["dave", "nobody"])
@@ -177,3 +178,40 @@ def test_refusal_costs_one_hash_either_way(api, routes, dave, username, monkeypa
     api.post(routes.login, {"username": username, "password": "wrong"})
 
     assert len(hashed) == 1
+
+
+def test_password_is_not_even_tried_once_the_limit_is_reached(api, routes, settings, dave, monkeypatch):
+    settings.THROTTLE_LOGIN = rate("1/min")
+    wrong(api, routes)
+    monkeypatch.setattr("authentication.login.authenticate", lambda request, **credentials: 1 / 0)
+
+    assert right(api, routes).status_code == 429
+
+
+def test_right_guess_among_many_at_once_does_not_slip_through(api, routes, settings, dave, monkeypatch):
+    settings.THROTTLE_LOGIN = rate("1/min")
+
+    def fail_elsewhere_meanwhile(request, **credentials):
+        AttemptWindow.objects.spend(settings.THROTTLE_LOGIN, "login", "127.0.0.1", "dave")
+        return dave
+
+    monkeypatch.setattr("authentication.login.authenticate", fail_elsewhere_meanwhile)
+
+    answer = right(api, routes)
+
+    assert answer.status_code == 429
+    assert not Token.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_account_deleted_while_it_logs_in_is_refused_like_a_wrong_password(api, routes, dave, monkeypatch):
+    def delete_meanwhile(request, **credentials):
+        User.objects.get(pk=dave.pk).delete()
+        return dave
+
+    monkeypatch.setattr("authentication.login.authenticate", delete_meanwhile)
+
+    answer = right(api, routes)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"non_field_errors": ["The username or the password is wrong."]}

@@ -110,6 +110,7 @@ def test_events_are_found_by_start(api, routes, programme):
     ("field", "value"),
     [
         ("search", "nul%00"),
+        ("search", "a+" * 101),
         ("organizer", "alice"),
         ("organizer", "0"),
         ("organizer", "1.5"),
@@ -127,6 +128,7 @@ def test_events_are_found_by_start(api, routes, programme):
         ("page_size", "0"),
         ("page_size", "-1"),
         ("page_size", "ten"),
+        ("page_size", "1_0"),
         ("page_size", "9" * 5000),
     ],
 )

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import sqlite3
 from types import SimpleNamespace
 
 import pytest
 from django.db import InterfaceError, OperationalError, connection
+from django.http import HttpRequest, UnreadablePostError
 from django.test import Client, RequestFactory
 
 from event.models import EventQuerySet
@@ -33,8 +35,9 @@ def address(routes, name):
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("name", TABLE)
-def test_methods_are_those_of_the_table(as_user, bob, routes, name, method):
-    answer = as_user(bob).generic(method, address(routes, name))
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_methods_are_those_of_the_table(api, as_user, bob, routes, name, method, signed_in):
+    answer = (as_user(bob) if signed_in else api).generic(method, address(routes, name))
 
     if method in TABLE[name]:
         assert answer.status_code != 405
@@ -49,14 +52,14 @@ def test_methods_are_those_of_the_table(as_user, bob, routes, name, method):
 )
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("debug", [True, False])
-def test_unknown_path_is_json(api, settings, path, method, debug):
+def test_unknown_path_is_json(settings, path, method, debug):
     settings.DEBUG = debug
 
-    answer = getattr(api, method)(path)
+    answer = getattr(Client(enforce_csrf_checks=True), method)(path)
 
     assert answer.status_code == 404
     assert answer["Content-Type"] == JSON
-    assert answer.json() == {"detail": "Not Found."}
+    assert answer.json() == {"detail": "Not found."}
     assert int(answer["Content-Length"]) == len(answer.content)
 
 
@@ -80,7 +83,7 @@ def test_fault_is_json_and_logged(api, settings, monkeypatch, caplog, debug):
 
     assert answer.status_code == 500
     assert answer["Content-Type"] == JSON
-    assert answer.json() == {"detail": "Internal Server Error."}
+    assert answer.json() == {"detail": "Something went wrong here; it was logged."}
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.exc_info[0] is ZeroDivisionError
 
@@ -215,7 +218,7 @@ def test_body_over_the_limit_is_413(api, routes, settings, content_type):
 
     assert answer.status_code == 413
     assert answer["Content-Type"] == JSON
-    assert answer.json() == {"detail": "Request Entity Too Large."}
+    assert answer.json() == {"detail": "The body is too large."}
 
 
 @pytest.mark.parametrize("value", ["Basic \0", "Basic AAAA", "Token " + "x" * 20_000, "\0", "Token \xff"])
@@ -226,22 +229,55 @@ def test_hostile_authorization_is_nobody(routes, value):
     assert answer["Content-Type"] == JSON
 
 
-def test_answers_are_json_whatever_is_accepted(api, routes, event):
+def test_answers_are_json_even_where_html_is_preferred(api, routes, event):
     answer = api.get(routes.events, headers={"accept": "text/html,*/*;q=0.1"})
 
     assert answer.status_code == 200
     assert answer["Content-Type"] == JSON
 
 
-def test_lock_that_is_not_to_be_had_is_unavailable(client, monkeypatch):
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no lock timeout of its own")
+def test_chunked_body_is_asked_for_its_length(routes):
+    answer = Client().post(routes.signup, b"{}", content_type=JSON, HTTP_TRANSFER_ENCODING="chunked")
 
-    def wait_for_a_lock(queryset):
+    assert answer.status_code == 411
+    assert answer.json() == {"detail": "Send the body with its Content-Length."}
+
+
+def test_body_that_does_not_arrive_is_a_bad_request(api, routes, monkeypatch):
+    def break_off(request, *args):
+        raise UnreadablePostError("gone")
+
+    monkeypatch.setattr(HttpRequest, "read", break_off)
+
+    answer = api.post(routes.signup, {})
+
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "The body did not arrive."}
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(sqlite3.SQLITE_BUSY, 503), (sqlite3.SQLITE_BUSY_SNAPSHOT, 503), (sqlite3.SQLITE_FULL, 503), (1, 500)],
+)
+def test_sqlite_that_is_busy_is_503(client, monkeypatch, code, status):
+    def refuse(queryset):
+        cause = sqlite3.OperationalError("refused")
+        cause.sqlite_errorcode = code
+        raise OperationalError("refused") from cause
+
+    monkeypatch.setattr(EventQuerySet, "count", refuse)
+    client.raise_request_exception = False
+
+    assert client.get(LONG.events).status_code == status
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such limit")
+def test_statement_that_takes_too_long_is_unavailable(client, monkeypatch):
+    def take_too_long(queryset):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 1")
             cursor.execute("SELECT pg_sleep(10)")
 
-    monkeypatch.setattr(EventQuerySet, "count", wait_for_a_lock)
+    monkeypatch.setattr(EventQuerySet, "count", take_too_long)
 
     assert client.get(LONG.events).json()["code"] == "unavailable"

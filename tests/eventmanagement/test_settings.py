@@ -43,9 +43,10 @@ def test_process_refuses_to_start_without_a_secret():
     assert "SECRET_KEY is not set" in done.stderr.splitlines()[-1]
 
 
-def test_empty_secret_is_none(read):
+@pytest.mark.parametrize("secret", ["", " "])
+def test_empty_secret_is_none(read, secret):
     with pytest.raises(ImproperlyConfigured):
-        read(SECRET_KEY="")
+        read(SECRET_KEY=secret)
 
 
 def test_development_needs_no_secret(read):
@@ -67,11 +68,17 @@ def test_development_needs_no_secret(read):
         ("LOCK_TIMEOUT", "3"),
         ("LOCK_TIMEOUT", "3s -c fsync=off"),
         ("STATEMENT_TIMEOUT", "never"),
+        ("STATEMENT_TIMEOUT", "35792min"),
+        ("ALLOWED_HOSTS", ""),
+        ("ALLOWED_HOSTS", "http://a.example"),
+        ("CSRF_TRUSTED_ORIGINS", "://"),
         ("TRUSTED_PROXIES", "-1"),
         ("TRUSTED_PROXIES", "some"),
         ("DATABASE_URL", "mysql://localhost/events"),
         ("DATABASE_URL", "events"),
         ("DATABASE_URL", ""),
+        ("DATABASE_URL", "sqlite://:memory:"),
+        ("DATABASE_URL", "postgres://u:p@db"),
     ],
 )
 def test_nonsense_stops_the_start_and_is_named(read, variable, value):
@@ -102,7 +109,7 @@ def test_defaults(read):
         ("DEBUG", "TRUE", "SESSION_COOKIE_SECURE", False),
         ("EVENTS_PUBLIC", "false", "EVENTS_PUBLIC", False),
         ("EVENTS_PUBLIC", "0", "EVENTS_PUBLIC", False),
-        ("ALLOWED_HOSTS", "a.example,b.example", "ALLOWED_HOSTS", ["a.example", "b.example"]),
+        ("ALLOWED_HOSTS", "a.example, b.example", "ALLOWED_HOSTS", ["a.example", "b.example"]),
         (
             "CSRF_TRUSTED_ORIGINS",
             "a.example, http://b.example:8080",
@@ -163,3 +170,10 @@ def test_gunicorn_reads_the_environment(read):
     assert defaults.threads > 1
     assert defaults.bind == "127.0.0.1:8000"
     assert (changed.workers, changed.bind) == (3, "127.0.0.1:8001")
+    assert read("gunicorn.conf.py", WEB_CONCURRENCY="999").workers == 2 * defaults.cores
+
+
+@pytest.mark.parametrize(("variable", "value"), [("WEB_CONCURRENCY", "0"), ("PORT", "0"), ("PORT", "http")])
+def test_gunicorn_refuses_nonsense(read, variable, value):
+    with pytest.raises(EnvValidationError, match=f'"{variable}" invalid'):
+        read("gunicorn.conf.py", **{variable: value})

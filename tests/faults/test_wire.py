@@ -45,9 +45,11 @@ POST = b"POST /api/signup/ HTTP/1.1\r\n" + HOST + b"Content-Type: application/js
         (GET + b"no colon\r\n\r\n", 400),
         (b"GET /api/events/ HTTP/9.9\r\n" + HOST + b"\r\n", 400),
         (b"nonsense\r\n\r\n", 400),
+        (b"GET /api/events/?page=" + b"9" * 5000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+        (b"POST /api/nothing HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\n{}", 404),
         (b"G\xffT /api/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
         (POST + b"Transfer-Encoding: gzip2\r\n\r\n", 400),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}", 400),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 411),
         (POST + b"Content-Length: -1\r\n\r\n", 400),
         (POST + b"Content-Length: many\r\n\r\n", 400),
         (POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400),
@@ -80,3 +82,17 @@ def test_server_does_not_say_what_it_is_made_of(service):
 
     assert "python" not in json.dumps(headers).lower()
     assert "/" not in headers.get("server", "")
+
+
+def test_clients_who_stop_in_mid_request_do_not_stop_the_server(service):
+    """More of them than there are threads, half of them in the headers and half in the body."""
+    beginnings = [b"POST /api/sig", POST + b"Content-Length: 100\r\n\r\n{"] * 10
+    silent = [socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) for _ in beginnings]
+    try:
+        for wire, beginning in zip(silent, beginnings, strict=True):
+            wire.sendall(beginning)
+
+        assert send(service, GET + b"\r\n")[0] == 200
+    finally:
+        for wire in silent:
+            wire.close()
