@@ -20,9 +20,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 run: export DEBUG := $(or $(DEBUG),true)
 run: .venv/main
+	@.venv/bin/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null \
+		|| { echo 'Port $(PORT) is not to be had; name another: make run PORT=8001'; exit 1; }
 	@.venv/bin/python manage.py migrate --verbosity 0
 	@echo "Swagger UI  http://127.0.0.1:$(PORT)/docs/swagger/"
-	@echo "Admin       http://127.0.0.1:$(PORT)/admin/  (make yourself an account: .venv/bin/python manage.py createsuperuser)"
+	@echo "Admin       http://127.0.0.1:$(PORT)/admin/  (for an account: DEBUG=true .venv/bin/python manage.py createsuperuser)"
 	@exec .venv/bin/gunicorn
 
 test: .venv/all
