@@ -1,9 +1,29 @@
+"""Events for those who run them."""
+
+from typing import Any
+
 from django import forms
 from django.contrib import admin
+from django.db.models import F, FloatField
+from django.db.models.functions import Cast
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from event.exceptions import CapacityBelowReserved
-from event.models import Event
+from event.models import Event, EventQuerySet
+
+
+def booked_bar(event: Event) -> SafeString:
+    """Draw how much of the capacity is booked, and say it in numbers."""
+    return format_html(
+        '<progress max="{}" value="{}"></progress> {} of {}',
+        event.capacity,
+        event.reserved,
+        event.reserved,
+        event.capacity,
+    )
 
 
 class EventAdminForm(forms.ModelForm):
@@ -11,21 +31,79 @@ class EventAdminForm(forms.ModelForm):
         """Refuse what the ledger would, with the event locked until it is saved."""
         capacity = self.cleaned_data["capacity"]
         if self.instance.pk:
-            reserved = Event.objects.locked().get(pk=self.instance.pk).reserved
-            if capacity < reserved:
-                raise forms.ValidationError(str(CapacityBelowReserved(reserved)))
+            event = Event.objects.locked().filter(pk=self.instance.pk).first()
+            if event is None:
+                raise forms.ValidationError("This event was deleted meanwhile.")
+            if capacity < event.reserved:
+                raise forms.ValidationError(str(CapacityBelowReserved(event.reserved)))
         return capacity
+
+    def clean_end_time(self) -> Any:
+        end_time = self.cleaned_data["end_time"]
+        if not self.instance.pk and end_time <= timezone.now():
+            raise forms.ValidationError("The event is already over.")
+        return end_time
+
+
+class SeatsFilter(admin.SimpleListFilter):
+    title = "seats"
+    parameter_name = "seats"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        return [("sold_out", "Sold out"), ("few", "A tenth or less left"), ("left", "Seats left")]
+
+    def queryset(self, request: HttpRequest, events: EventQuerySet) -> EventQuerySet:
+        match self.value():
+            case "sold_out":
+                return events.filter(seats_remaining=0)
+            case "few":
+                return events.filter(seats_remaining__gt=0, seats_remaining__lte=F("capacity") / 10)
+            case "left":
+                return events.filter(seats_remaining__gt=0)
+        return events
+
+
+class StartFilter(admin.SimpleListFilter):
+    title = "start"
+    parameter_name = "start"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        return [("coming", "Coming"), ("started", "Started or over")]
+
+    def queryset(self, request: HttpRequest, events: EventQuerySet) -> EventQuerySet:
+        match self.value():
+            case "coming":
+                return events.upcoming()
+            case "started":
+                return events.exclude(pk__in=events.upcoming().values("pk"))
+        return events
 
 
 @admin.register(Event)
 class EventAdmin(admin.ModelAdmin):
     form = EventAdminForm
-    list_display = ["title", "organizer", "start_time", "seats_remaining", "capacity"]
+    list_display = ["title", "organizer", "start_time", "booked", "seats_remaining"]
     list_select_related = ["organizer"]
-    search_fields = ["title", "description"]
+    list_filter = [SeatsFilter, StartFilter]
+    search_fields = ["title", "description", "organizer__username"]
     date_hierarchy = "start_time"
     autocomplete_fields = ["organizer"]
-    readonly_fields = ["seats_remaining"]
+    readonly_fields = ["booked", "seats_remaining"]
+    fieldsets = [
+        (None, {"fields": ["title", "description", "organizer"]}),
+        ("Times (UTC)", {"fields": ["show_time", "start_time", "end_time"]}),
+        ("Seats", {"fields": ["capacity", "booked", "seats_remaining"]}),
+    ]
+
+    class Media:
+        css = {"all": ["event/admin.css"]}
+
+    @admin.display(description="booked", ordering=Cast("seats_remaining", FloatField()) / F("capacity") * -1)
+    def booked(self, event: Event) -> SafeString | str:
+        return self.get_empty_value_display() if event.pk is None else booked_bar(event)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"organizer": request.user.pk} | super().get_changeform_initial_data(request)
 
     def save_model(self, request: HttpRequest, event: Event, form: forms.ModelForm, change: bool) -> None:
         """Write what was edited and nothing else: the rest may have changed since the page was opened."""

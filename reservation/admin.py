@@ -1,11 +1,50 @@
+"""Reservations for those who run events, and the pages of events and users with theirs."""
+
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib.admin.actions import delete_selected as delete_selected_action
+from django.contrib.admin.templatetags.admin_urls import admin_urlname
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 
+from event.admin import EventAdmin
+from event.models import Event, EventQuerySet
 from eventmanagement.exceptions import Refusal
-from reservation.models import Reservation
+from reservation.exceptions import AlreadyReserved
+from reservation.models import Reservation, ReservationQuerySet
+
+# How many rows another row's page lists before it only links to all of them.
+MOST_SHOWN = 20
+
+
+def link_to_page(row: Model, text: object) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse(admin_urlname(row._meta, "change"), args=[row.pk]), text)
+
+
+def link_to_list(model: type[Model], text: str, **lookups: object) -> SafeString:
+    """Link to the model's list, with only the rows that these lookups find."""
+    return format_html(
+        '<a href="{}?{}">{}</a>', reverse(admin_urlname(model._meta, "changelist")), urlencode(lookups), text
+    )
+
+
+def listed(links: Iterable[tuple[SafeString, datetime]], *more: SafeString) -> SafeString:
+    """List links, each with its time, and more links below."""
+    items = format_html_join("", "<li>{}, {}</li>", ((link, date_format(time, "j M Y, H:i")) for link, time in links))
+    return format_html(
+        '<ol class="short-list">{}</ol>{}', items, format_html_join(" · ", "{}", ((link,) for link in more))
+    )
 
 
 class ReservationAdminForm(forms.ModelForm):
@@ -16,8 +55,12 @@ class ReservationAdminForm(forms.ModelForm):
         if not self.errors:
             try:
                 self.instance = Reservation.objects.book(user=data["user"], event_id=data["event"].pk)
+            except AlreadyReserved:
+                raise forms.ValidationError(f"{data['user']} already holds a seat at this event.") from None
             except Refusal as refusal:
                 raise forms.ValidationError(str(refusal)) from None
+            except Event.DoesNotExist:
+                raise forms.ValidationError("This event was deleted meanwhile.") from None
         return data
 
     def _post_clean(self) -> None:
@@ -26,15 +69,97 @@ class ReservationAdminForm(forms.ModelForm):
 
 @admin.register(Reservation)
 class ReservationAdmin(admin.ModelAdmin):
+    """Books and cancels; what is cancelled here gives its seat back even after the start."""
+
     form = ReservationAdminForm
-    list_display = ["id", "event", "user", "created_at"]
+    list_display = ["id", "event", "event_starts", "user", "created_at"]
+    list_display_links = ["id", "event"]
     list_select_related = ["event", "user"]
-    search_fields = ["event__title", "user__username"]
+    search_fields = ["event__title", "user__username", "user__email"]
+    date_hierarchy = "event__start_time"
     autocomplete_fields = ["event", "user"]
-    fields = ["event", "user"]
+    actions = ["delete_selected"]
+
+    @admin.display(description="event starts", ordering="event__start_time")
+    def event_starts(self, reservation: Reservation) -> datetime:
+        return reservation.event.start_time
+
+    # The stock action under its own name, which its page of confirmation posts; only its label differs.
+    @admin.action(permissions=["delete"], description="Cancel selected %(verbose_name_plural)s")
+    def delete_selected(self, request: HttpRequest, reservations: ReservationQuerySet) -> HttpResponse | None:
+        return delete_selected_action(self, request, reservations)
 
     def has_change_permission(self, request: HttpRequest, obj: Reservation | None = None) -> bool:
         return False
 
+    def get_fields(self, request: HttpRequest, obj: Reservation | None = None) -> list[str]:
+        return ["event", "user", "created_at"] if obj else ["event", "user"]
+
     def save_model(self, request: HttpRequest, obj: Reservation, form: forms.ModelForm, change: bool) -> None:
         """Nothing is left to save: the form has booked."""
+
+
+admin.site.unregister(Event)
+
+
+@admin.register(Event)
+class EventWithReservationsAdmin(EventAdmin):
+    """Events with what the event app knows nothing of, their reservations."""
+
+    readonly_fields = [*EventAdmin.readonly_fields, "attendees"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Event | None = None) -> list:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or not request.user.has_perm("reservation.view_reservation"):
+            return fieldsets
+        return [*fieldsets, ("Reservations", {"fields": ["attendees"]})]
+
+    @admin.display(description="attendees")
+    def attendees(self, event: Event) -> SafeString:
+        first = event.reservations.select_related("user")[:MOST_SHOWN]
+        return listed(
+            ((link_to_page(reservation, reservation.user), reservation.created_at) for reservation in first),
+            link_to_list(Reservation, f"All {event.reserved} reservations", event__id__exact=event.pk),
+            format_html(
+                '<a href="{}?event={}">Book for somebody</a>', reverse("admin:reservation_reservation_add"), event.pk
+            ),
+        )
+
+    def get_deleted_objects(self, events: EventQuerySet | list[Event], request: HttpRequest) -> tuple:
+        """Count the reservations that go with the events: the stock page reads and names every one of them."""
+        described = [format_html("Event: {} (booked: {})", event, event.reserved) for event in events]
+        counts = {"events": len(described), "reservations": sum(event.reserved for event in events)}
+        may_delete = request.user.has_perm("reservation.delete_reservation") or not counts["reservations"]
+        return described, counts, set() if may_delete else {"reservation"}, []
+
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    """Users with what they organize and attend."""
+
+    readonly_fields = ["organizes", "attends"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        needed = {"organizes": "event.view_event", "attends": "reservation.view_reservation"}
+        shown = [field for field, permission in needed.items() if request.user.has_perm(permission)]
+        return [*fieldsets, ("Events", {"fields": shown})] if obj and shown else fieldsets
+
+    @admin.display(description="organizes")
+    def organizes(self, user: User) -> SafeString:
+        latest = user.organized_events.order_by("-start_time", "-id")[:MOST_SHOWN]
+        return listed(
+            ((link_to_page(event, event), event.start_time) for event in latest),
+            link_to_list(Event, f"All {user.organized_events.count()} events", organizer__id__exact=user.pk),
+        )
+
+    @admin.display(description="attends")
+    def attends(self, user: User) -> SafeString:
+        latest = user.reservations.select_related("event").order_by("-event__start_time", "-id")[:MOST_SHOWN]
+        return listed(
+            ((link_to_page(reservation, reservation.event), reservation.event.start_time) for reservation in latest),
+            link_to_list(Reservation, f"All {user.reservations.count()} reservations", user__id__exact=user.pk),
+        )

@@ -1,0 +1,27 @@
+"""How full the coming events are, for the first page of the admin."""
+
+from typing import Any
+
+from django import template
+from django.db.models import Count, F, Sum
+from django.utils.safestring import SafeString
+
+from event.admin import booked_bar
+from event.models import Event
+
+MOST_SHOWN = 12
+
+register = template.Library()
+
+
+@register.inclusion_tag("admin/event/coming_events.html")
+def coming_events() -> dict[str, Any]:
+    """The next events, and the sums over all that are to come."""
+    coming = Event.objects.upcoming()
+    sums = coming.aggregate(events=Count("pk"), seats=Sum("capacity"), booked=Sum(F("capacity") - F("seats_remaining")))
+    return {"events": coming.select_related("organizer")[:MOST_SHOWN], "sums": sums}
+
+
+@register.filter
+def booked(event: Event) -> SafeString:
+    return booked_bar(event)

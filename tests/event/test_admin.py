@@ -1,0 +1,207 @@
+"""Running events in the admin panel."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.urls import reverse
+from django.utils import timezone
+
+from event.models import Event
+from reservation.models import Reservation
+from tests.admin import delete_selected, errors, form_of, moment, staff, superuser
+
+LIST = "/admin/event/event/"
+ADD = "/admin/event/event/add/"
+
+
+@pytest.fixture
+def boss():
+    return superuser()
+
+
+def page(event):
+    return reverse("admin:event_event_change", args=[event.pk])
+
+
+def book(event, *users):
+    for user in users:
+        Reservation.objects.book(user=user, event_id=event.pk)
+    event.refresh_from_db()
+
+
+def shown(answer):
+    return [event.title for event in answer.context["cl"].result_list]
+
+
+def test_list_shows_how_much_is_booked(boss, event, bob):
+    book(event, bob)
+
+    answer = boss.get(LIST)
+
+    assert '<progress max="10" value="1"></progress> 1 of 10' in answer.text
+
+
+def test_list_takes_as_many_queries_for_many_events_as_for_one(
+    boss, alice, bob, event_of, django_assert_max_num_queries
+):
+    event_of(alice)
+    with django_assert_max_num_queries(100) as few:
+        boss.get(LIST)
+    for organizer in [alice, bob] * 5:
+        event_of(organizer)
+
+    with django_assert_max_num_queries(len(few)):
+        boss.get(LIST)
+
+
+@pytest.mark.parametrize(
+    ("query", "titles"),
+    [
+        ("", ["over", "empty", "nearly", "full"]),
+        ("seats=sold_out", ["full"]),
+        ("seats=few", ["nearly"]),
+        ("seats=left", ["over", "empty", "nearly"]),
+        ("start=coming", ["empty", "nearly", "full"]),
+        ("start=started", ["over"]),
+        ("q=harbour", ["nearly"]),
+        ("q=alice", ["over", "empty", "nearly", "full"]),
+        ("o=-4.3", ["full", "nearly", "over", "empty"]),
+    ],
+)
+def test_list_is_filtered_searched_and_sorted(boss, alice, event_of, people, query, titles):
+    now = timezone.now()
+    event_of(alice, title="over", start_time=now - timedelta(days=1))
+    event_of(alice, title="empty", start_time=now + timedelta(days=1))
+    nearly = event_of(alice, title="nearly", start_time=now + timedelta(days=2), description="At the harbour")
+    full = event_of(alice, title="full", start_time=now + timedelta(days=3), capacity=2)
+    crowd = people(9)
+    book(nearly, *crowd)
+    book(full, *crowd[:2])
+
+    answer = boss.get(f"{LIST}?{query}")
+
+    assert shown(answer) == titles
+
+
+def test_event_is_added_with_all_its_seats_and_logged(boss, alice):
+    start = timezone.now() + timedelta(days=7)
+    new = Event(title="Opening", organizer=alice, capacity=5, start_time=start, end_time=start + timedelta(hours=1))
+
+    boss.post(ADD, form_of(new))
+
+    assert Event.objects.get().seats_remaining == 5
+    assert LogEntry.objects.get().action_flag == ADDITION
+
+
+def test_organizer_is_proposed_as_oneself(boss):
+    answer = boss.get(ADD)
+
+    assert answer.context["adminform"].form.initial["organizer"] == answer.context["user"].pk
+
+
+def test_event_that_is_over_is_refused(boss, alice):
+    start = timezone.now() - timedelta(days=1)
+    new = Event(title="Gone", organizer=alice, capacity=5, start_time=start, end_time=start + timedelta(hours=1))
+
+    answer = boss.post(ADD, form_of(new))
+
+    assert errors(answer) == {"end_time": ["The event is already over."]}
+
+
+def test_event_that_is_over_can_still_be_edited(boss, alice, event_of):
+    event = event_of(alice, start_time=timezone.now() - timedelta(days=1))
+
+    boss.post(page(event), form_of(event, title="As it was"))
+
+    event.refresh_from_db()
+    assert event.title == "As it was"
+
+
+def test_event_that_ends_before_it_starts_is_refused(boss, event):
+    answer = boss.post(page(event), form_of(event, **moment("end_time", event.start_time - timedelta(hours=1))))
+
+    assert errors(answer) == {"__all__": ["The event must end after it starts."]}
+
+
+def test_capacity_moves_the_seats_and_is_logged(boss, event, bob):
+    book(event, bob)
+
+    boss.post(page(event), form_of(event, capacity=4))
+
+    event.refresh_from_db()
+    assert (event.capacity, event.seats_remaining) == (4, 3)
+    assert LogEntry.objects.get().action_flag == CHANGE
+
+
+def test_capacity_below_the_reserved_is_an_error_of_its_field(boss, event, bob, carol):
+    book(event, bob, carol)
+
+    answer = boss.post(page(event), form_of(event, capacity=1))
+
+    event.refresh_from_db()
+    assert errors(answer) == {
+        "capacity": ["The capacity can't be less than the number of seats already reserved, 2."],
+    }
+    assert event.capacity == 10
+    assert not LogEntry.objects.exists()
+
+
+def test_seats_booked_since_the_page_was_opened_stay_booked(boss, event, bob):
+    opened = form_of(event, title="Renamed")
+    book(event, bob)
+
+    boss.post(page(event), opened)
+
+    event.refresh_from_db()
+    assert (event.title, event.seats_remaining) == ("Renamed", 9)
+
+
+def test_seats_remaining_is_not_written(boss, event):
+    boss.post(page(event), form_of(event, seats_remaining=3))
+
+    event.refresh_from_db()
+    assert event.seats_remaining == 10
+
+
+@pytest.mark.parametrize("everything", [True, False], ids=["selected", "one"])
+def test_deleting_takes_the_reservations_along_and_is_logged(boss, event, bob, everything):
+    book(event, bob)
+
+    if everything:
+        delete_selected(boss, "event_event", [event])
+    else:
+        boss.post(reverse("admin:event_event_delete", args=[event.pk]), {"post": "yes"})
+
+    assert not Event.objects.exists()
+    assert not Reservation.objects.exists()
+    assert LogEntry.objects.get().action_flag == DELETION
+
+
+def test_first_page_says_how_full_the_coming_events_are(boss, alice, bob, event_of):
+    book(event_of(alice, title="Tomorrow", capacity=1), bob)
+    event_of(alice, title="Later", start_time=timezone.now() + timedelta(days=9))
+    event_of(alice, title="Yesterday", start_time=timezone.now() - timedelta(days=1))
+
+    answer = boss.get("/admin/")
+
+    assert [event.title for event in answer.context["events"]] == ["Tomorrow", "Later"]
+    assert "1 of 11 seats booked, in 2 coming events." in answer.text
+    assert "sold out" in answer.text
+
+
+def test_first_page_tells_nothing_to_those_who_may_not_see_events(event):
+    answer = staff("eve", "view_user").get("/admin/")
+
+    assert "Coming events" not in answer.text
+
+
+def test_viewer_sees_and_changes_nothing(event):
+    viewer = staff("eve", "view_event")
+
+    assert viewer.get(page(event)).status_code == 200
+    assert viewer.post(page(event), form_of(event, title="Mine")).status_code == 403
+    assert viewer.get(ADD).status_code == 403
+    assert viewer.post(reverse("admin:event_event_delete", args=[event.pk]), {"post": "yes"}).status_code == 403
+    delete_selected(viewer, "event_event", [event])
+    assert Event.objects.get().title == event.title
