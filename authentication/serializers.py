@@ -4,6 +4,7 @@ from django.contrib.auth import get_user_model, password_validation
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
@@ -29,9 +30,11 @@ class PasswordField(serializers.CharField):
         super().__init__(write_only=True, trim_whitespace=False, max_length=LONGEST_PASSWORD, style=style, **options)
 
 
+@extend_schema_serializer(component_name="Account")
 class SignupSerializer(serializers.ModelSerializer):
     username = UsernameField(
         max_length=LONGEST_USERNAME,
+        help_text="Letters and digits of any script, and @ . + - _",
         validators=[User.username_validator, UniqueValidator(User.objects.all(), message=USERNAME_TAKEN)],
     )
     password = PasswordField()
@@ -60,7 +63,10 @@ class SignupSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError({"username": [USERNAME_TAKEN]}) from None
 
 
-class LoginSerializer(serializers.Serializer):
-    username = UsernameField(max_length=LONGEST_USERNAME, write_only=True)
+class CredentialsSerializer(serializers.Serializer):
+    username = UsernameField(max_length=LONGEST_USERNAME)
     password = PasswordField()
-    token = serializers.CharField(read_only=True)
+
+
+class TokenSerializer(serializers.Serializer):
+    token = serializers.CharField(source="key")

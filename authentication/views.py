@@ -1,5 +1,4 @@
 from django.conf import settings
-from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import CreateAPIView, GenericAPIView
@@ -11,11 +10,13 @@ from rest_framework.views import APIView
 
 from authentication.login import address, log_in
 from authentication.models import AttemptWindow
-from authentication.serializers import LoginSerializer, SignupSerializer
+from authentication.schema import login_schema, logout_schema, signup_schema
+from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
 from authentication.tokens import token_of
 from eventmanagement.mixins import MethodsFirstMixin
 
 
+@signup_schema
 class SignupView(MethodsFirstMixin, CreateAPIView):
     serializer_class = SignupSerializer
     authentication_classes = []
@@ -27,13 +28,13 @@ class SignupView(MethodsFirstMixin, CreateAPIView):
         serializer.save()
 
 
+@login_schema
 class LoginView(MethodsFirstMixin, GenericAPIView):
-    serializer_class = LoginSerializer
+    serializer_class = CredentialsSerializer
     authentication_classes = []
     permission_classes = [AllowAny]
     http_method_names = ["post"]
 
-    @extend_schema(responses={status.HTTP_200_OK: LoginSerializer})
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -41,14 +42,14 @@ class LoginView(MethodsFirstMixin, GenericAPIView):
         token = user and token_of(user)
         if token is None:
             raise ValidationError({"non_field_errors": ["The username or the password is wrong."]})
-        return Response({"token": token.key})
+        return Response(TokenSerializer(token).data)
 
 
+@logout_schema
 class LogoutView(MethodsFirstMixin, APIView):
     permission_classes = [IsAuthenticated]
     http_method_names = ["post"]
 
-    @extend_schema(request=None, responses={status.HTTP_204_NO_CONTENT: None})
     def post(self, request: Request) -> Response:
         request.auth.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)

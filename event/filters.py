@@ -51,14 +51,18 @@ class EventFilter(django_filters.FilterSet):
         method="matching", max_length=LONGEST_SEARCH, label="Words in the title or the description"
     )
     organizer = IdFilter(field_name="organizer_id", label="The id of the organizer")
-    start_after = MomentFilter(field_name="start_time", lookup_expr="gt")
-    start_before = MomentFilter(field_name="start_time", lookup_expr="lt")
+    start_after = MomentFilter(field_name="start_time", lookup_expr="gt", label="Starts later than this, ISO 8601")
+    start_before = MomentFilter(field_name="start_time", lookup_expr="lt", label="Starts earlier than this, ISO 8601")
     available = django_filters.ChoiceFilter(
         method="by_availability",
         choices=[("true", "true"), ("false", "false")],
         label="true: not started, and seats are left",
     )
-    ordering = django_filters.ChoiceFilter(method="ordered", choices=[(name, name) for name in ORDERINGS])
+    ordering = django_filters.ChoiceFilter(
+        method="ordered",
+        choices=[(name, name) for name in ORDERINGS],
+        label="What comes first; a minus turns it around",
+    )
 
     class Meta:
         model = Event

@@ -21,6 +21,12 @@ class EventSerializer(serializers.ModelSerializer):
             "organizer",
         ]
         read_only_fields = ["organizer"]
+        extra_kwargs = {
+            "show_time": {"help_text": "When the doors open, if that is told."},
+            "capacity": {"help_text": "How many seats there are."},
+            "seats_remaining": {"help_text": "How many of them are free."},
+            "organizer": {"help_text": "The id of the user who runs it."},
+        }
 
     def validate(self, changes: dict[str, Any]) -> dict[str, Any]:
         """Check the times against each other as they will be, those that stay included."""

@@ -1,5 +1,7 @@
 """How lists are cut into pages."""
 
+from typing import Any
+
 from rest_framework import pagination
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -11,6 +13,21 @@ class PageNumberPagination(pagination.PageNumberPagination):
     page_size = 10
     page_size_query_param = "page_size"
     max_page_size = 100
+    page_query_description = "Which page, from 1."
+    page_size_query_description = "How many on a page, 10 unless told otherwise and 100 at most."
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Describe a page; its examples are of one that is first and last."""
+        link = {"type": "string", "format": "uri", "nullable": True, "example": None}
+        return {
+            "type": "object",
+            "properties": {
+                "count": {"type": "integer", "description": "How many there are on all pages.", "example": 1},
+                "next": link | {"description": "The next page; null on the last."},
+                "previous": link | {"description": "The page before; null on the first."},
+                "results": schema,
+            },
+        }
 
     def get_page_size(self, request: Request) -> int:
         asked = request.query_params.get(self.page_size_query_param)

@@ -1,5 +1,6 @@
 """Every setting of the project; what a deployment may change comes from the environment."""
 
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from eventmanagement.environment import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# The project's own name and version, wherever they are told.
+PROJECT = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]
 
 DEBUG = env.boolean("DEBUG", "false")
 SECRET_KEY = env.str("SECRET_KEY", "for-development-only" if DEBUG else "").strip()
@@ -150,7 +153,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "eventmanagement.pagination.PageNumberPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "eventmanagement.schema.AutoSchema",
     "EXCEPTION_HANDLER": "eventmanagement.exceptions.exception_handler",
     # An unknown query parameter is ignored, ?format= too.
     "URL_FORMAT_OVERRIDE": None,
@@ -160,13 +163,28 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Event management",
-    "DESCRIPTION": "Create events and book seats.",
-    "VERSION": "1.0.0",
+    "DESCRIPTION": (BASE_DIR / "eventmanagement" / "welcome.md").read_text(),
+    "VERSION": PROJECT["version"],
+    "TAGS": [
+        {"name": "Authentication", "description": "Make an account, and get the token that speaks for it."},
+        {"name": "Events", "description": "Find events, and run your own."},
+        {"name": "Reservations", "description": "Book seats, and give them back."},
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "displayRequestDuration": True,
+        "filter": True,
+        "persistAuthorization": True,
+        "tryItOutEnabled": True,
+        "defaultModelsExpandDepth": 0,
+    },
     "PREPROCESSING_HOOKS": ["eventmanagement.schema.keep_long_paths"],
+    "POSTPROCESSING_HOOKS": ["eventmanagement.schema.complete"],
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
 EVENTS_PUBLIC = env.boolean("EVENTS_PUBLIC", "true")

@@ -10,9 +10,11 @@ from event.permissions import IsOrganizer
 from eventmanagement.mixins import FilteredListMixin, MethodsFirstMixin
 from reservation.filters import ReservationFilter
 from reservation.models import Reservation, ReservationQuerySet
+from reservation.schema import attendees_schema, reservation_schema
 from reservation.serializers import AttendeeSerializer, ReservationSerializer
 
 
+@reservation_schema
 class ReservationViewSet(
     MethodsFirstMixin,
     FilteredListMixin,
@@ -41,6 +43,7 @@ class ReservationViewSet(
         reservation.cancel()
 
 
+@attendees_schema
 class AttendeeListView(MethodsFirstMixin, ListAPIView):
     """Who holds a seat at an event, in the order of booking, for its organizer."""
 

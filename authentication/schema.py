@@ -1,0 +1,66 @@
+"""What the OpenAPI document says of signing up, logging in and logging out."""
+
+from typing import Any
+
+from drf_spectacular.authentication import TokenScheme
+from drf_spectacular.utils import extend_schema_view
+
+from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
+from eventmanagement.schema import NEEDS_TOKEN, THROTTLED, operation, refused
+
+CREDENTIALS = {"username": "alice", "password": "correct-horse-battery"}
+TOKEN = "5e8f0c3d1b7a49e2864fd05c9ab37e16d2c480f5"  # noqa: S105 (an example)
+
+
+class DocumentedTokens(TokenScheme):
+    target_class = "authentication.tokens.TokenAuthentication"
+    priority = 0
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return super().get_security_definition(auto_schema) | {
+            "description": "Log in, then type the word `Token`, a space and the token that you got: "
+            f"`Token {TOKEN}`. It is sent as the header `Authorization`, and stays valid until you log out."
+        }
+
+
+signup_schema = extend_schema_view(
+    post=operation(
+        "signup",
+        "Make yourself an account",
+        description="Choose a username and a password; an email address is optional. Then log in with them.",
+        tags=["Authentication"],
+        auth=[],
+        sends=CREDENTIALS | {"email": "alice@example.org"},
+        returns={"id": 1, "username": "alice", "email": "alice@example.org"},
+        answers={201: SignupSerializer}
+        | refused(fields={"username": ["A user with that username already exists."]})
+        | THROTTLED,
+    )
+)
+
+login_schema = extend_schema_view(
+    post=operation(
+        "login",
+        "Get your token",
+        description="Send the token with every request that needs one, as the header `Authorization: Token <token>`.",
+        tags=["Authentication"],
+        auth=[],
+        request=CredentialsSerializer,
+        sends=CREDENTIALS,
+        returns={"token": TOKEN},
+        answers={200: TokenSerializer}
+        | refused(fields={"non_field_errors": ["The username or the password is wrong."]})
+        | THROTTLED,
+    )
+)
+
+logout_schema = extend_schema_view(
+    post=operation(
+        "logout",
+        "Give your token up",
+        description="The token is not valid any more, wherever you used it.",
+        tags=["Authentication"],
+        request=None,
+        answers={204: None} | NEEDS_TOKEN,
+    )
+)

@@ -1,0 +1,91 @@
+"""What the OpenAPI document says of events."""
+
+from http import HTTPStatus
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_view
+
+from event.exceptions import CapacityBelowReserved
+from event.serializers import EventSerializer
+from eventmanagement.schema import NEEDS_TOKEN, error, operation, refused
+
+TAGS = ["Events"]
+# So far ahead that whoever tries it in Swagger UI makes an event that is still to come.
+NEW_EVENT = {
+    "title": "Jazz at the harbour",
+    "description": "Two sets by the water. Bring a coat.",
+    "start_time": "2035-06-22T19:00:00Z",
+    "end_time": "2035-06-22T22:30:00Z",
+    "show_time": "2035-06-22T18:30:00Z",
+    "capacity": 40,
+}
+EVENT = {"id": 1} | NEW_EVENT | {"seats_remaining": 40, "organizer": 1}
+
+WRONG_TIMES = {"end_time": ["The event must end after it starts."]}
+NOT_ITS_ORGANIZER = error(
+    HTTPStatus.FORBIDDEN, "Only the organizer of this event may do this.", "You are not the organizer of this event."
+)
+NO_SUCH_EVENT = error(HTTPStatus.NOT_FOUND, "No Event matches the given query.", "There is no event with this id.")
+NO_SUCH_PAGE = error(HTTPStatus.NOT_FOUND, "Invalid page.", "There are not that many pages.")
+CHANGED = {200: EventSerializer} | NEEDS_TOKEN | NOT_ITS_ORGANIZER | NO_SUCH_EVENT
+CAPACITY_REFUSED = refused("CapacityRefusal", CapacityBelowReserved(12), fields=WRONG_TIMES)
+# An empty list: no token is needed. None: what the view says.
+READER = [] if settings.EVENTS_PUBLIC else None
+
+event_schema = extend_schema_view(
+    list=operation(
+        "event_list",
+        "Find events",
+        description="All events, the next first, ten on a page. Search them, or ask for those that still have seats.",
+        tags=TAGS,
+        auth=READER,
+        returns=EVENT,
+        answers={200: EventSerializer(many=True)}
+        | refused(fields={"start_after": ["Enter a valid date/time."]})
+        | NEEDS_TOKEN
+        | NO_SUCH_PAGE,
+    ),
+    create=operation(
+        "event_create",
+        "Create an event",
+        description="You become its organizer, and all its seats are free.",
+        tags=TAGS,
+        sends=NEW_EVENT,
+        returns=EVENT,
+        answers={201: EventSerializer} | refused(fields=WRONG_TIMES) | NEEDS_TOKEN,
+    ),
+    retrieve=operation(
+        "event_retrieve",
+        "Look at an event",
+        description="With the number of seats that are free right now.",
+        tags=TAGS,
+        auth=READER,
+        returns=EVENT,
+        answers={200: EventSerializer} | NEEDS_TOKEN | NO_SUCH_EVENT,
+    ),
+    update=operation(
+        "event_update",
+        "Rewrite your event",
+        description="Send the whole event. Its seats follow the capacity, which can't drop below what is reserved.",
+        tags=TAGS,
+        sends=NEW_EVENT,
+        returns=EVENT,
+        answers=CHANGED | CAPACITY_REFUSED,
+    ),
+    partial_update=operation(
+        "event_partial_update",
+        "Change your event",
+        description="Send only what changes. Its seats follow the capacity, which can't drop below what is reserved.",
+        tags=TAGS,
+        sends={"capacity": 60},
+        returns=EVENT | {"capacity": 60, "seats_remaining": 60},
+        answers=CHANGED | CAPACITY_REFUSED,
+    ),
+    destroy=operation(
+        "event_delete",
+        "Delete your event",
+        description="Its reservations go with it.",
+        tags=TAGS,
+        answers={204: None} | NEEDS_TOKEN | NOT_ITS_ORGANIZER | NO_SUCH_EVENT,
+    ),
+)

@@ -1,0 +1,167 @@
+"""The OpenAPI document: complete, true, and in the order of a first use."""
+
+import re
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse, JsonResponse
+from jsonschema import ValidationError
+
+from eventmanagement.schema import OPERATIONS
+from tests.openapi import DocumentedClient, check, document, fits
+
+WITHOUT_TOKEN = {"signup", "login", "event_list", "event_retrieve"}
+EVENT = "/api/event/events/1/"
+LATER = {"Retry-After": "2"}
+
+
+def operations():
+    return {
+        operation["operationId"]: (method, path, operation)
+        for path, item in document()["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def bodies():
+    """Every example with the schema that it is an example of."""
+    for name, (_, _, operation) in operations().items():
+        described = {"request": operation.get("requestBody", {}), **operation["responses"]}
+        for status, body in described.items():
+            content = body.get("content", {}).get("application/json", {})
+            for title, example in content.get("examples", {}).items():
+                yield pytest.param(example["value"], content["schema"], id=f"{name}-{status}-{title}")
+
+
+def test_operations_come_in_the_order_of_a_first_use():
+    assert list(operations()) == OPERATIONS
+
+
+def test_version_is_that_of_the_project():
+    project = (settings.BASE_DIR / "pyproject.toml").read_text()
+
+    assert document()["info"]["version"] == re.search(r'^version = "(.+)"$', project, re.MULTILINE)[1]
+
+
+def test_document_is_served(api):
+    answer = api.get("/schema/", headers={"accept": "application/json"})
+
+    assert answer.json()["info"]["title"] == "Event management"
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operation_is_described(name):
+    _, _, operation = operations()[name]
+
+    assert operation["tags"][0] in {"Authentication", "Events", "Reservations"}
+    assert operation["summary"]
+    assert operation["description"].endswith(".")
+    assert ("security" not in operation) == (name in WITHOUT_TOKEN)
+    assert "503" in operation["responses"]
+    assert {"413", "415"} <= operation["responses"].keys() or "requestBody" not in operation
+    assert all(answer["description"] for answer in operation["responses"].values())
+
+
+def test_short_paths_are_left_out():
+    assert not [path for path in document()["paths"] if path.startswith(("/api/events", "/api/signup"))]
+
+
+def test_refusals_have_their_codes_as_an_enum():
+    codes = {
+        name: schema["properties"]["code"]["enum"]
+        for name, schema in document()["components"]["schemas"].items()
+        if "code" in schema.get("properties", {})
+    }
+
+    assert codes == {
+        "BookingRefusal": ["sold_out", "already_reserved", "event_started"],
+        "CancellationRefusal": ["event_started"],
+        "CapacityRefusal": ["capacity_below_reserved"],
+        "TooManyAttempts": ["throttled"],
+        "Unavailable": ["unavailable"],
+    }
+
+
+@pytest.mark.parametrize(("example", "schema"), list(bodies()))
+def test_example_is_of_its_schema(example, schema):
+    fits(example, schema)
+
+
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
+def test_examples_run_as_they_stand_on_a_fresh_database():
+    client = DocumentedClient()
+    changing = {"token", "created_at"}
+
+    def steady(body):
+        """Leave out what is another each time."""
+        if isinstance(body, list):
+            return [steady(item) for item in body]
+        if not isinstance(body, dict):
+            return body
+        return {key: steady(value) for key, value in body.items() if key not in changing}
+
+    def run(name):
+        method, path, operation = operations()[name]
+        [content] = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+        sent = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
+        body = next((example["value"] for example in sent.values()), None)
+        answer = getattr(client, method)(re.sub(r"{\w+}", "1", path), body)
+        examples = content.get("content", {}).get("application/json", {}).get("examples", {})
+        for example in examples.values():
+            assert steady(answer.json()) == steady(example["value"])
+        assert str(answer.status_code) in operation["responses"]
+        return answer
+
+    run("signup")
+    client.credentials(HTTP_AUTHORIZATION=f"Token {run('login').json()['token']}")
+    for name in [
+        "event_create",
+        "event_list",
+        "event_retrieve",
+        "event_update",
+        "reservation_create",
+        "reservation_list",
+        "reservation_retrieve",
+        "event_attendees",
+        "reservation_cancel",
+        "event_partial_update",
+        "event_delete",
+        "logout",
+    ]:
+        run(name)
+
+
+def json(body, status=200, headers=None):
+    return JsonResponse(body, status=status, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "answer"),
+    [
+        ("GET", EVENT, json({}, status=418)),
+        ("GET", EVENT, json({"id": 1})),
+        ("GET", EVENT, json({"detail": "No.", "more": 1}, status=404)),
+        ("GET", EVENT, json({"detail": "No.", "code": "other"}, status=503, headers=LATER)),
+        ("GET", "/api/events/1/", json({"id": 1})),
+        ("GET", EVENT, json({"detail": "No.", "code": "unavailable"}, status=503)),
+        ("DELETE", EVENT, HttpResponse(b"gone", status=204)),
+        ("GET", EVENT, HttpResponse(b"<html>", status=404)),
+    ],
+    ids=["status", "missing", "unknown", "code", "short path", "header", "body", "media type"],
+)
+def test_answer_that_is_not_as_documented_is_noticed(method, path, answer):
+    with pytest.raises((AssertionError, ValidationError)):
+        check(method, path, answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "answer"),
+    [
+        ("GET", EVENT, json({"detail": "No Event matches the given query."}, status=404)),
+        ("GET", "/api/nowhere/", HttpResponse(b"<html>", status=404)),
+        ("DELETE", "/api/events/1/", HttpResponse(status=204)),
+        ("TRACE", EVENT, json({"detail": "No."}, status=405)),
+    ],
+)
+def test_answer_that_is_as_documented_passes(method, path, answer):
+    check(method, path, answer)
