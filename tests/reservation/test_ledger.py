@@ -213,7 +213,7 @@ def test_admin_reads_why_a_booking_is_refused(admin_client, bob, event):
     answer = admin_client.post(reverse("admin:reservation_reservation_add"), {"user": bob.pk, "event": event.pk})
 
     assert answer.status_code == 200
-    assert "You already hold a seat at this event." in answer.content.decode()
+    assert "bob already holds a seat at this event." in answer.content.decode()
     assert_balanced()
 
 
