@@ -12,6 +12,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from event.models import Event
+from tests.openapi import DocumentedClient
 
 
 def pytest_configure() -> None:
@@ -71,7 +72,7 @@ def _database(db: None) -> None:
 @pytest.fixture
 def api() -> APIClient:
     """A client that nobody is signed in to."""
-    return APIClient()
+    return DocumentedClient()
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def as_user() -> Callable[[User], APIClient]:
 
     def sign_in(user: User) -> APIClient:
         token, _ = Token.objects.get_or_create(user=user)
-        return APIClient(headers={"authorization": f"Token {token.key}"})
+        return DocumentedClient(headers={"authorization": f"Token {token.key}"})
 
     return sign_in
 

@@ -19,7 +19,7 @@ SHORT_PATHS = [
     (r"^/api/(event|reservation)s/", r"/api/\1/\1s/"),
 ]
 
-formats = jsonschema.FormatChecker(formats=())
+formats = jsonschema.FormatChecker(formats=["email"])
 
 
 @formats.checks("date-time", raises=ValueError)
