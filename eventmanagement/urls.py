@@ -7,11 +7,13 @@ that were written to the other table of the original design. The OpenAPI documen
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
 from eventmanagement.views import healthz, readyz, unknown_path
 from reservation.views import AttendeeListView
+
+admin.site.site_header = admin.site.site_title = "Event management"
 
 public = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
@@ -26,7 +28,7 @@ urlpatterns = [
     path("api/", include("reservation.urls")),
     path("api/<path:path>", unknown_path),
     path("admin/", admin.site.urls),
-    path("docs/swagger/", SpectacularSwaggerView.as_view(**public), name="swagger"),
+    path("docs/swagger/", SpectacularSwaggerSplitView.as_view(**public), name="swagger"),
     path("schema/", SpectacularAPIView.as_view(**public), name="schema"),
     path("healthz", healthz),
     path("readyz", readyz),

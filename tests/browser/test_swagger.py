@@ -1,0 +1,108 @@
+"""A newcomer in Swagger UI, from sign-up to a cancelled seat."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from eventmanagement.schema import OPERATIONS
+from reservation.models import Reservation
+
+SWAGGER = "/docs/swagger/"
+
+
+def opened(page: Page, operation: str) -> Locator:
+    block = page.locator(f".opblock[id$='-{operation}']")
+    if "is-open" not in block.get_attribute("class"):
+        block.locator(".opblock-summary-control").click()
+    return block
+
+
+def execute(page: Page, operation: str, **parameters: str) -> Locator:
+    """Run an operation with its example as it stands, and give the answer's row."""
+    block = opened(page, operation)
+    for name, value in parameters.items():
+        block.locator(f"tr[data-param-name='{name}'] input").fill(value)
+    block.get_by_role("button", name="Execute", exact=True).click()
+    answer = block.locator(".live-responses-table .response")
+    expect(answer).to_be_visible()
+    return answer
+
+
+def body(answer: Locator) -> str:
+    return answer.locator(".response-col_description .highlight-code").first.inner_text()
+
+
+def authorize(page: Page, token: str) -> None:
+    page.get_by_role("button", name="Authorize").first.click()
+    expect(page.locator(".auth-container")).to_contain_text("type the word Token, a space and the token")
+    page.locator(".auth-container input").fill(f"Token {token}")
+    page.locator(".auth-btn-wrapper button", has_text="Authorize").click()
+    page.locator(".auth-btn-wrapper button", has_text="Close").click()
+
+
+# The examples speak of the first event and the first reservation that there are.
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
+def test_newcomer_books_is_refused_a_second_seat_and_cancels(visit, screenshot):
+    page = visit.page
+    page.goto("/")
+    expect(page).to_have_url(re.compile(SWAGGER))
+    expect(page.locator(".opblock")).to_have_count(len(OPERATIONS))
+    screenshot(page, "swagger")
+
+    expect(execute(page, "signup")).to_contain_text("201")
+    token = re.search('"token": "(.+)"', body(execute(page, "login")))[1]
+    authorize(page, token)
+    expect(execute(page, "event_create")).to_contain_text("201")
+    booked = execute(page, "reservation_create")
+    expect(booked).to_contain_text('"seats_remaining": 39')
+    again = execute(page, "reservation_create")
+    expect(again).to_contain_text('"code": "already_reserved"')
+    screenshot(page, "swagger-refusal", of=again)
+    expect(execute(page, "reservation_cancel", id="1")).to_contain_text("204")
+
+    assert not Reservation.objects.exists()
+    assert visit.refusals == [400]
+
+
+def test_reload_keeps_one_signed_in(visit, bob, as_user):
+    as_user(bob)
+    page = visit.page
+    page.goto(SWAGGER)
+    authorize(page, bob.auth_token.key)
+
+    page.reload()
+
+    expect(execute(page, "reservation_list")).to_contain_text("200")
+
+
+def test_operations_stand_in_the_order_of_a_first_use(visit):
+    visit.page.goto(SWAGGER)
+    blocks = visit.page.locator(".opblock")
+    expect(blocks).to_have_count(len(OPERATIONS))
+
+    names = [block.get_attribute("id").rpartition("-")[2] for block in blocks.all()]
+
+    assert names == OPERATIONS
+
+
+def test_filter_leaves_the_tag_that_is_asked_for(visit):
+    visit.page.goto(SWAGGER)
+
+    visit.page.get_by_placeholder("Filter by tag").fill("Reserv")
+
+    expect(visit.page.locator(".opblock-tag")).to_have_count(1)
+
+
+def test_link_opens_its_operation(visit):
+    visit.page.goto(f"{SWAGGER}#/Reservations/reservation_create")
+
+    expect(visit.page.locator("#operations-Reservations-reservation_create")).to_have_class(re.compile("is-open"))
+
+
+def test_duration_of_a_request_is_shown(visit):
+    visit.page.goto(SWAGGER)
+
+    answer = execute(visit.page, "event_list")
+
+    expect(answer).to_contain_text("Request duration")
