@@ -23,6 +23,7 @@ run: .venv/main
 	@.venv/bin/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null \
 		|| { echo 'Port $(PORT) is not to be had; name another: make run PORT=8001'; exit 1; }
 	@.venv/bin/python manage.py migrate --verbosity 0
+	$(if $(filter-out 0 false,$(DEMO)),@.venv/bin/python manage.py seed_demo)
 	@echo "Swagger UI  http://127.0.0.1:$(PORT)/docs/swagger/"
 	@echo "Admin       http://127.0.0.1:$(PORT)/admin/  (for an account: DEBUG=true .venv/bin/python manage.py createsuperuser)"
 	@exec .venv/bin/gunicorn

@@ -1,0 +1,152 @@
+"""A believable programme for an empty database, so that whoever looks around sees life.
+
+Nothing in it is random but the password: all who try it see the same.
+"""
+
+import logging
+import secrets
+from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from tqdm import tqdm
+
+from event.models import Event
+from reservation.models import Reservation
+
+# By this address the command knows its own work again.
+ADMIN, ADMIN_EMAIL = "admin", "admin@demo.example"
+FIRST_NAMES = ["ada", "ben", "carla", "dario", "elif", "fatou", "gustav", "hana"]
+FIRST_NAMES += ["ivo", "jana", "kofi", "lea", "milan", "noor", "olga", "pavel"]
+LAST_NAMES = ["berg", "costa", "diallo", "novak", "yilmaz"]
+ORGANIZERS = ["harbour-stage", "green-kitchen", "open-atelier", "reading-room", "night-sky-club", ADMIN]
+
+# What, a line about it, when it begins, for how many hours, and for how many people.
+PROGRAMME = [
+    ("Jazz quartet", "Two sets of standards, and a session afterwards.", 20, 3, 40),
+    ("Sourdough workshop", "Everybody takes a loaf and a starter home.", 10, 4, 8),
+    ("Life drawing", "Paper and charcoal are there; bring an eraser.", 18, 2, 12),
+    ("Poetry evening", "Six poets, ten minutes each, one microphone.", 19, 2, 30),
+    ("Night walk", "Bats, moths and owls, with a biologist. Sturdy shoes.", 21, 2, 15),
+    ("Repair café", "Bring what is broken; we look at it together.", 14, 4, 25),
+    ("Choir for everyone", "No notes needed. Songs from five countries.", 18, 2, 50),
+    ("Python meetup", "Three short talks, then pizza.", 18, 3, 60),
+    ("Ceramics for beginners", "Throw your first bowl; it is fired and glazed for you.", 11, 3, 10),
+    ("Open-air cinema", "A silent film with live piano. Blankets help.", 21, 2, 70),
+    ("Chess tournament", "Seven rounds, Swiss system, all levels.", 13, 5, 24),
+]
+PLACES = ["at the harbour", "in the old mill", "on the roof", "in the library", "in the garden"]
+# The booked share of one event after another; 1 is sold out.
+SHARES = [1, 0.4, 0.9, 0.15, 0.7, 0.05, 1, 0.5, 0.95, 0, 0.3, 0.6]
+
+DAYS_AHEAD = 120
+# Beyond these many, events are there for their number, and nobody has booked them yet.
+MOST_BOOKED = 1000
+# Events in one transaction.
+BATCH = 100
+
+
+class Command(BaseCommand):
+    help = "Fill an empty database with a programme of events, their guests and an admin account."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--events", type=positive, default=30, help="how many events (default: 30)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if User.objects.filter(username=ADMIN, email=ADMIN_EMAIL).exists():
+            self.stdout.write("The demo data is there already.")
+            return
+        if User.objects.exists() or Event.objects.exists():
+            raise CommandError("This database holds data of its own; the demo only fills an empty one.")
+        password = secrets.token_urlsafe(9)
+        try:
+            people = create_people(password)
+        except IntegrityError:
+            raise CommandError("Somebody else is filling this database right now.") from None
+        with quiet("event.seats"):
+            seats = fill(people, options["events"])
+        self.stdout.write(self.style.SUCCESS(f"{options['events']} events, {seats} seats booked."))
+        self.stdout.write(f"Admin account: {ADMIN}, password: {password}")
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError("at least one event is needed")
+    return number
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Keep a logger from telling every step."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@transaction.atomic
+def create_people(password: str) -> dict[str, User]:
+    """Create the admin, the organizers and the guests; all but the admin can't log in."""
+    admin = User.objects.create_superuser(ADMIN, ADMIN_EMAIL, password)
+    guests = [(f"{first}.{last}", first, last) for last in LAST_NAMES for first in FIRST_NAMES]
+    others = [(name, "", "") for name in ORGANIZERS if name != ADMIN] + guests
+    created = User.objects.bulk_create(
+        User(
+            username=name,
+            email=f"{name}@demo.example",
+            first_name=first.title(),
+            last_name=last.title(),
+            password=make_password(None),
+        )
+        for name, first, last in others
+    )
+    return {user.username: user for user in [admin, *created]}
+
+
+def fill(people: dict[str, User], count: int) -> int:
+    """Create the events and book their seats by the rule of booking; say how many seats."""
+    organizers = [people[name] for name in ORGANIZERS]
+    guests = [user for name, user in people.items() if name not in ORGANIZERS]
+    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    booked = 0
+    # Shown where somebody watches; to a file or a pipe, it stays silent.
+    with tqdm(total=count, unit=" events", disable=None) as progress:
+        for first in range(0, count, BATCH):
+            numbers = range(first, min(first + BATCH, count))
+            with transaction.atomic():
+                events = Event.objects.bulk_create(
+                    planned(number, today + timedelta(days=1 + number * DAYS_AHEAD // count), organizers)
+                    for number in numbers
+                )
+                for number, event in zip(numbers, events, strict=True):
+                    seats = round(event.capacity * SHARES[number % len(SHARES)]) if number < MOST_BOOKED else 0
+                    for seat in range(seats):
+                        Reservation.objects.book(user=guests[(number * 7 + seat) % len(guests)], event_id=event.pk)
+                    booked += seats
+                    progress.update()
+    return booked
+
+
+def planned(number: int, day: datetime, organizers: list[User]) -> Event:
+    title, description, hour, hours, capacity = PROGRAMME[number % len(PROGRAMME)]
+    start = day + timedelta(hours=hour)
+    return Event(
+        title=f"{title} {PLACES[number % len(PLACES)]}",
+        description=description,
+        start_time=start,
+        end_time=start + timedelta(hours=hours),
+        show_time=start - timedelta(minutes=30) if number % 3 else None,
+        capacity=capacity,
+        organizer=organizers[number % len(organizers)],
+    )

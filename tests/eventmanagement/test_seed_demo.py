@@ -1,0 +1,93 @@
+"""Filling an empty database for those who look around."""
+
+import re
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db.models import F
+from django.utils import timezone
+
+from event.models import Event
+from reservation.management.commands import seed_demo
+from reservation.models import Reservation
+from tests.ledger import assert_balanced
+
+
+def seed(**options):
+    output = StringIO()
+    call_command("seed_demo", stdout=output, **options)
+    return output.getvalue()
+
+
+def test_programme_is_believable():
+    seed()
+
+    events = Event.objects.all()
+    assert events.count() == 30
+    assert events.filter(start_time__gt=timezone.now()).count() == 30
+    assert events.values("title").distinct().count() == 30
+    assert events.filter(seats_remaining=0).count() >= 3
+    assert events.filter(seats_remaining__gt=0, seats_remaining__lte=F("capacity") / 10).count() >= 3
+    assert events.filter(seats_remaining=F("capacity")).exists()
+    assert events.values("organizer").distinct().count() == 6
+    assert_balanced()
+
+
+def test_admin_logs_in_with_the_password_that_is_printed():
+    output = seed(events=2)
+
+    [password] = re.findall("password: (.+)", output)
+    admin = User.objects.get(username="admin")
+    assert admin.check_password(password)
+    assert admin.is_superuser
+
+
+def test_nobody_else_can_log_in():
+    seed(events=2)
+
+    assert not any(user.has_usable_password() for user in User.objects.exclude(username="admin"))
+
+
+def test_many_events_come_in_batches_and_not_all_are_booked(monkeypatch):
+    monkeypatch.setattr(seed_demo, "BATCH", 2)
+    monkeypatch.setattr(seed_demo, "MOST_BOOKED", 3)
+
+    seed(events=5)
+
+    assert Event.objects.count() == 5
+    assert Event.objects.filter(seats_remaining__lt=F("capacity")).count() == 3
+
+
+def test_second_time_changes_nothing():
+    seed(events=2)
+
+    output = seed(events=2)
+
+    assert output == "The demo data is there already.\n"
+    assert Event.objects.count() == 2
+
+
+@pytest.mark.parametrize("data", ["alice", "event"])
+def test_database_with_data_of_its_own_is_left_alone(data, request):
+    request.getfixturevalue(data)
+
+    with pytest.raises(CommandError, match="holds data of its own"):
+        seed()
+
+    assert not Reservation.objects.exists()
+    assert not User.objects.filter(username="admin").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_seats_are_moved_without_a_line_for_each(caplog):
+    seed(events=2)
+
+    assert not [record for record in caplog.records if record.name == "event.seats"]
+
+
+@pytest.mark.parametrize("events", ["0", "-1", "many"])
+def test_number_of_events_that_makes_no_sense_is_refused(events):
+    with pytest.raises(CommandError):
+        call_command("seed_demo", "--events", events)
