@@ -3,6 +3,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
+from rest_framework.authtoken import admin as authtoken_admin  # noqa: F401  (registers what is unregistered below)
+from rest_framework.authtoken.models import TokenProxy
 from rest_framework.exceptions import Throttled
 
 from authentication.login import log_in
@@ -25,3 +27,6 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
 
 
 admin.site.login_form = LimitedAuthenticationForm
+
+# A token speaks for its user: nobody needs to read one, or to make one for somebody else.
+admin.site.unregister(TokenProxy)

@@ -82,7 +82,7 @@ class StartFilter(admin.SimpleListFilter):
 @admin.register(Event)
 class EventAdmin(admin.ModelAdmin):
     form = EventAdminForm
-    list_display = ["title", "organizer", "start_time", "booked", "seats_remaining"]
+    list_display = ["title", "start_time", "booked", "organizer"]
     list_select_related = ["organizer"]
     list_filter = [SeatsFilter, StartFilter]
     search_fields = ["title", "description", "organizer__username"]

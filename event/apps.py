@@ -3,3 +3,4 @@ from django.apps import AppConfig
 
 class EventConfig(AppConfig):
     name = "event"
+    verbose_name = "Events"

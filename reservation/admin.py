@@ -72,8 +72,7 @@ class ReservationAdmin(admin.ModelAdmin):
     """Books and cancels; what is cancelled here gives its seat back even after the start."""
 
     form = ReservationAdminForm
-    list_display = ["id", "event", "event_starts", "user", "created_at"]
-    list_display_links = ["id", "event"]
+    list_display = ["user", "event", "event_starts", "created_at"]
     list_select_related = ["event", "user"]
     search_fields = ["event__title", "user__username", "user__email"]
     date_hierarchy = "event__start_time"
@@ -146,7 +145,10 @@ class PersonAdmin(UserAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         needed = {"organizes": "event.view_event", "attends": "reservation.view_reservation"}
         shown = [field for field, permission in needed.items() if request.user.has_perm(permission)]
-        return [*fieldsets, ("Events", {"fields": shown})] if obj and shown else fieldsets
+        if obj is None or not shown:
+            return fieldsets
+        account, person, *more = fieldsets
+        return [account, person, ("Events", {"fields": shown}), *more]
 
     @admin.display(description="organizes")
     def organizes(self, user: User) -> SafeString:

@@ -51,3 +51,7 @@ def test_limit_is_that_of_the_api(client, api, staff, settings):
     assert answer.status_code == 200
     assert "Request was throttled" in answer.content.decode()
     assert "sessionid" not in answer.cookies
+
+
+def test_tokens_are_not_shown(admin_client):
+    assert admin_client.get("/admin/authtoken/tokenproxy/").status_code == 404

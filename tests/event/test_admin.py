@@ -66,7 +66,7 @@ def test_list_takes_as_many_queries_for_many_events_as_for_one(
         ("start=started", ["over"]),
         ("q=harbour", ["nearly"]),
         ("q=alice", ["over", "empty", "nearly", "full"]),
-        ("o=-4.3", ["full", "nearly", "over", "empty"]),
+        ("o=-3.2", ["full", "nearly", "over", "empty"]),
     ],
 )
 def test_list_is_filtered_searched_and_sorted(boss, alice, event_of, people, query, titles):

@@ -1,0 +1,118 @@
+"""Somebody who runs events, in the admin panel."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from playwright.sync_api import Page, expect
+
+from event.models import Event
+from reservation.models import Reservation
+from tests.ledger import seats_left
+
+PASSWORD = "correct-horse-battery"
+
+
+@pytest.fixture
+def admin(visit) -> Page:
+    """The first page, once somebody has logged in."""
+    User.objects.create_superuser("boss", password=PASSWORD)
+    log_in(visit.page, "boss")
+    return visit.page
+
+
+def log_in(page: Page, username: str) -> None:
+    page.goto("/admin/")
+    page.get_by_label("Username").fill(username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Site administration")).to_be_visible()
+
+
+def choose(page: Page, field: str, text: str) -> None:
+    """Find a row by typing the beginning of its name."""
+    page.locator(f".field-{field} .select2-selection").click()
+    # Typing into a list that still loads would break that request off.
+    expect(page.locator(".select2-results__option:not(.loading-results)").first).to_be_visible()
+    page.locator(".select2-search__field").fill(text)
+    page.locator(".select2-results__option", has_text=text).first.click()
+
+
+def book(event, *users):
+    for user in users:
+        Reservation.objects.book(user=user, event_id=event.pk)
+
+
+def test_organizer_finds_an_event_and_reads_why_its_capacity_is_too_small(admin, event, bob, carol):
+    book(event, bob, carol)
+
+    admin.get_by_role("link", name="Coming events").click()
+    admin.get_by_role("searchbox").fill("Conc")
+    admin.get_by_role("button", name="Search").click()
+    admin.locator("#result_list").get_by_role("link", name="Concert").click()
+    admin.get_by_label("Capacity").fill("1")
+    admin.get_by_role("button", name="Save", exact=True).click()
+
+    expect(admin.locator(".field-capacity .errorlist")).to_have_text(
+        "The capacity can't be less than the number of seats already reserved, 2."
+    )
+    assert Event.objects.get().capacity == 10
+
+
+def test_organizer_books_for_somebody(admin, event, bob):
+    admin.goto(f"/admin/event/event/{event.pk}/change/")
+    admin.get_by_role("link", name="Book for somebody").click()
+    choose(admin, "user", "bob")
+    admin.get_by_role("button", name="Save", exact=True).click()
+
+    expect(admin.locator(".messagelist")).to_contain_text("was added successfully")
+    assert bob.reservations.get().event == event
+    assert seats_left(event) == 9
+
+
+def test_organizer_reads_that_an_event_is_sold_out(admin, alice, bob, carol, event_of):
+    book(event_of(alice, title="Full", capacity=1), bob)
+
+    admin.goto("/admin/reservation/reservation/add/")
+    choose(admin, "event", "Full")
+    choose(admin, "user", "carol")
+    admin.get_by_role("button", name="Save", exact=True).click()
+
+    expect(admin.locator(".errorlist")).to_have_text("This event has no seats left.")
+
+
+def test_organizer_cancels_several_at_once(admin, event, bob, carol):
+    book(event, bob, carol)
+
+    admin.goto(f"/admin/event/event/{event.pk}/change/")
+    admin.get_by_role("link", name="All 2 reservations").click()
+    admin.locator("#action-toggle").check()
+    admin.locator("select[name=action]").select_option("Cancel selected reservations")
+    admin.get_by_role("button", name="Go").click()
+    admin.get_by_role("button", name=re.compile("Yes")).click()
+
+    expect(admin.locator(".messagelist")).to_contain_text("Successfully deleted 2 reservations.")
+    assert seats_left(event) == 10
+
+
+def test_pages_hold_together_with_a_whole_programme(visit, screenshot):
+    call_command("seed_demo")
+    person = User.objects.get(username="admin")
+    person.set_password(PASSWORD)
+    person.save()
+    page = visit.page
+
+    log_in(page, "admin")
+    screenshot(page, "admin")
+    page.goto("/admin/event/event/")
+    screenshot(page, "admin-events")
+    event = Event.objects.order_by("seats_remaining", "-capacity").first()
+    page.goto(f"/admin/event/event/{event.pk}/change/")
+    screenshot(page, "admin-event")
+    page.get_by_label("Capacity").fill("1")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".field-capacity .errorlist")).to_be_visible()
+    screenshot(page, "admin-refusal", of=page.locator(".field-capacity"))
+    page.goto("/admin/reservation/reservation/")
+    page.goto(f"/admin/auth/user/{person.pk}/change/")
