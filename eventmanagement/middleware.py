@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from rest_framework.response import Response
 
 from eventmanagement.database import is_unavailable
 
@@ -62,7 +63,9 @@ class ApiSpeaksJson:
         if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         response = self.get_response(request)
-        if response.status_code >= HTTPStatus.BAD_REQUEST and response.get("Content-Type") != "application/json":
+        # The pages of the browsable API, in development, are answers of REST framework's too.
+        of_the_api = isinstance(response, (JsonResponse, Response))
+        if response.status_code >= HTTPStatus.BAD_REQUEST and not of_the_api:
             as_json = refusal(response.status_code)
             response.content = as_json.content
             for name, value in as_json.items():
