@@ -33,9 +33,10 @@ def log_in(page: Page, username: str) -> None:
 def choose(page: Page, field: str, text: str) -> None:
     """Find a row by typing the beginning of its name."""
     page.locator(f".field-{field} .select2-selection").click()
-    # Typing into a list that still loads would break that request off.
+    # A choice from the list that opened first would break the search off, and so would typing into it.
     expect(page.locator(".select2-results__option:not(.loading-results)").first).to_be_visible()
-    page.locator(".select2-search__field").fill(text)
+    with page.expect_response(re.compile(f"/autocomplete/.*term={text}")):
+        page.locator(".select2-search__field").fill(text)
     page.locator(".select2-results__option", has_text=text).first.click()
 
 
