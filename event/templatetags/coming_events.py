@@ -19,7 +19,7 @@ def coming_events() -> dict[str, Any]:
     """The next events, and the sums over all that are to come."""
     coming = Event.objects.upcoming()
     sums = coming.aggregate(events=Count("pk"), seats=Sum("capacity"), booked=Sum(F("capacity") - F("seats_remaining")))
-    return {"events": coming.select_related("organizer")[:MOST_SHOWN], "sums": sums}
+    return {"events": coming[:MOST_SHOWN], "sums": sums}
 
 
 @register.filter
