@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -27,22 +26,22 @@ def booked_bar(event: Event) -> SafeString:
 
 
 class EventAdminForm(forms.ModelForm):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            # So that what was edited is told from what has changed since the page was opened.
+            field.show_hidden_initial = True
+
     def clean_capacity(self) -> int:
         """Refuse what the ledger would, with the event locked until it is saved."""
         capacity = self.cleaned_data["capacity"]
-        if self.instance.pk:
+        if self.instance.pk and "capacity" in self.changed_data:
             event = Event.objects.locked().filter(pk=self.instance.pk).first()
             if event is None:
                 raise forms.ValidationError("This event was deleted meanwhile.")
             if capacity < event.reserved:
                 raise forms.ValidationError(str(CapacityBelowReserved(event.reserved)))
         return capacity
-
-    def clean_end_time(self) -> Any:
-        end_time = self.cleaned_data["end_time"]
-        if not self.instance.pk and end_time <= timezone.now():
-            raise forms.ValidationError("The event is already over.")
-        return end_time
 
 
 class SeatsFilter(admin.SimpleListFilter):

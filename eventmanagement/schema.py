@@ -8,6 +8,7 @@ from drf_spectacular import openapi
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from eventmanagement.exceptions import Refusal
+from eventmanagement.middleware import sentence
 
 LONG_PATHS = ("/api/authentication/", "/api/event/", "/api/reservation/")
 
@@ -179,14 +180,14 @@ THROTTLED = error(
 )
 UNAVAILABLE = error(
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "The database can't be reached in time; try again.",
+    sentence(HTTPStatus.SERVICE_UNAVAILABLE),
     "The database is away or busy. Wait as long as `Retry-After` says, then read whether it happened.",
     "Unavailable",
     code="unavailable",
 )
 UNREADABLE = error(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    f"{HTTPStatus.REQUEST_ENTITY_TOO_LARGE.phrase}.",
+    sentence(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     "The body is larger than the server reads.",
 ) | error(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

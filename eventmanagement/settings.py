@@ -166,6 +166,8 @@ REST_FRAMEWORK = {
     # An unknown query parameter is ignored, ?format= too.
     "URL_FORMAT_OVERRIDE": None,
     "NUM_PROXIES": TRUSTED_PROXIES,
+    # There is one version, and none to ask for: /schema/?version= would go into a header.
+    "ALLOWED_VERSIONS": [PROJECT["version"]],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 

@@ -15,7 +15,7 @@ from reservation.views import AttendeeListView
 
 admin.site.site_header = admin.site.site_title = "Event management"
 
-public = {"authentication_classes": [], "permission_classes": [AllowAny]}
+public = {"authentication_classes": [], "permission_classes": [AllowAny], "http_method_names": ["get", "head"]}
 
 urlpatterns = [
     path("api/authentication/", include("authentication.urls")),

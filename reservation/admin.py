@@ -150,6 +150,17 @@ class PersonAdmin(UserAdmin):
         account, person, *more = fieldsets
         return [account, person, ("Events", {"fields": shown}), *more]
 
+    def get_deleted_objects(self, users: Any, request: HttpRequest) -> tuple:
+        """Count the reservations that are cancelled with the users: the stock page knows nothing of them."""
+        described, counts, missing, protected = super().get_deleted_objects(users, request)
+        cancelled = Reservation.objects.filter(user__in=[user.pk for user in users]).count()
+        if cancelled:
+            described = [*described, f"Reservations that are cancelled: {cancelled}"]
+            counts = counts | {Reservation._meta.verbose_name_plural: cancelled}
+            if not request.user.has_perm("reservation.delete_reservation"):
+                missing = missing | {Reservation._meta.verbose_name}
+        return described, counts, missing, protected
+
     @admin.display(description="organizes")
     def organizes(self, user: User) -> SafeString:
         latest = user.organized_events.order_by("-start_time", "-id")[:MOST_SHOWN]

@@ -205,3 +205,17 @@ def test_viewer_sees_and_changes_nothing(event):
     assert viewer.post(reverse("admin:event_event_delete", args=[event.pk]), {"post": "yes"}).status_code == 403
     delete_selected(viewer, "event_event", [event])
     assert Event.objects.get().title == event.title
+
+
+def test_old_page_writes_what_was_edited_on_it_alone(boss, event):
+    opened = form_of(event)
+    Event.objects.filter(pk=event.pk).update(title="Renamed meanwhile", capacity=50)
+
+    answer = boss.post(
+        page(event),
+        opened | {f"initial-{name}": value for name, value in opened.items()} | {"description": "Edited here."},
+    )
+
+    assert answer.status_code == 302
+    event.refresh_from_db()
+    assert (event.title, event.capacity, event.description) == ("Renamed meanwhile", 50, "Edited here.")

@@ -73,3 +73,16 @@ def test_answers_carry_security_headers(client, event):
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["X-Frame-Options"] == "DENY"
     assert answer["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/schema/", "/docs/swagger/"])
+def test_documents_are_read_alone(client, path):
+    assert client.options(path).status_code == 405
+    assert client.post(path).status_code == 405
+
+
+def test_document_has_no_version_to_ask_for(client):
+    answer = client.get("/schema/", {"version": "2\0"})
+
+    assert answer.status_code == 200
+    assert answer["Content-Disposition"] == 'inline; filename="Event management.yaml"'

@@ -220,3 +220,16 @@ def test_event_is_edited_while_its_reservations_come_and_go(boss, event, bob):
     boss.post(page("event_event", event), opened)
 
     assert Event.objects.get().title == "Renamed"
+
+
+def test_deleting_a_user_says_what_is_cancelled_and_needs_the_right_to(bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    url = reverse("admin:auth_user_delete", args=[bob.pk])
+    without = staff("clerk", "view_user", "delete_user", "delete_token")
+
+    shown = superuser().get(url).content.decode()
+    refused = without.post(url, {"post": "yes"})
+
+    assert "Reservations that are cancelled: 1" in shown
+    assert refused.status_code == 403
+    assert Reservation.objects.exists()
