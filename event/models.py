@@ -75,14 +75,14 @@ class EventQuerySet(models.QuerySet):
     def _move_seats(self, seats_remaining: Any) -> int:
         return super().update(seats_remaining=seats_remaining)
 
-    def bulk_create(self, events: Iterable["Event"], **options: Any) -> list["Event"]:
+    def bulk_create(self, events: Iterable["Event"], batch_size: int | None = None, **options: Any) -> list["Event"]:
         """Create the events with all their seats. Raises TypeError where it would overwrite others."""
         if options.get("update_conflicts"):
             raise TypeError("An event that is there already has seats of its own.")
         events = list(events)
         for event in events:
             event.seats_remaining = event.capacity
-        return super().bulk_create(events, **options)
+        return super().bulk_create(events, batch_size, **options)
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete the events, each locked before the reservations that go with it."""

@@ -9,10 +9,10 @@ from environs import Env, EnvValidationError
 
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 PERIODS = {
-    "sec": timedelta(seconds=1),
-    "min": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
 }
 MILLISECONDS = {"ms": 1, "s": 1000, "min": 60_000}
 # Milliseconds; PostgreSQL keeps its timeouts in an integer.
@@ -41,13 +41,13 @@ def boolean(value: str) -> bool:
 
 @env.parser_for("rate")
 def rate(value: str) -> Rate | None:
-    """Read a rate such as 10/min or 1000/day; ``off`` is no limit, None."""
+    """Read a rate such as 10/min, 10/minute or 10/m; ``off`` is no limit, None."""
     if value == "off":
         return None
-    match = re.fullmatch(r"([1-9]\d{0,8})/(sec|min|hour|day)", value)
+    match = re.fullmatch(r"([1-9]\d{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)", value)
     if not match:
         raise EnvValidationError(f"{value!r} is neither like 10/min (sec, min, hour, day) nor off.", [value])
-    return Rate(int(match[1]), PERIODS[match[2]])
+    return Rate(int(match[1]), PERIODS[match[2][0]])
 
 
 @env.parser_for("postgres_duration")
