@@ -17,6 +17,15 @@ PERIODS = {
 MILLISECONDS = {"ms": 1, "s": 1000, "min": 60_000}
 # Milliseconds; PostgreSQL keeps its timeouts in an integer.
 LONGEST_WAIT = 2**31 - 1
+# libpq's: seconds to connect; and how soon a server is given up whose machine or network is gone
+# without a word (seconds idle, seconds between probes, probes, milliseconds unacknowledged).
+REACHING_POSTGRESQL = {
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 POSTGRESQL = "django.db.backends.postgresql"
 SQLITE = "django.db.backends.sqlite3"
 
@@ -105,8 +114,8 @@ def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
     switches = [f"-c {name}={value}" for name, value in limits.items()]
     # A URL may bring options of its own: they come last and win.
     options["options"] = " ".join([*switches, options.get("options", "")]).strip()
-    # Seconds, for reaching the server at all.
-    options.setdefault("connect_timeout", 3)
+    for name, value in REACHING_POSTGRESQL.items():
+        options.setdefault(name, value)
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 
 

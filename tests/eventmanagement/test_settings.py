@@ -139,6 +139,8 @@ def test_postgresql_is_read(read):
     assert (database["USER"], database["PASSWORD"]) == ("u", "p")
     assert database["CONN_MAX_AGE"] is None
     assert database["CONN_HEALTH_CHECKS"] is True
+    assert database["OPTIONS"]["connect_timeout"] == 3
+    assert database["OPTIONS"]["tcp_user_timeout"] == 10_000
 
 
 def test_timeouts_reach_the_database(read):

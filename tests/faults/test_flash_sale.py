@@ -1,0 +1,42 @@
+"""A flash sale over real HTTP: everybody at once, again and again, and exactly what there is gets sold."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from tests.service import running_service
+
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="the sale that counts is on PostgreSQL")
+
+PEOPLE = 200
+SEATS = 50
+SALES = 8
+EVENT = {"title": "Sale", "capacity": SEATS, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
+# A crowd with tokens, without the time that its passwords would take.
+CROWD = f"""
+from django.contrib.auth.models import User
+from rest_framework.authtoken.models import Token
+crowd = User.objects.bulk_create(User(username=f"person{{n}}") for n in range({PEOPLE}))
+print(*[Token.objects.create(user=person).key for person in crowd])
+"""
+
+
+def test_every_sale_sells_what_there_is(tmp_path):
+    with running_service(tmp_path / "log") as (service, _), ThreadPoolExecutor(PEOPLE) as crowd:
+        tokens = service.manage("shell", "--verbosity=0", "--command", CROWD).split()
+        outcomes = []
+        for _ in range(SALES):
+            event = service.request("POST", "/api/events/", EVENT, tokens[0]).json["id"]
+
+            def book(token, event=event):
+                answer = service.request("POST", "/api/reservations/", {"event_id": event}, token)
+                return answer.json.get("code", answer.status)
+
+            outcomes.append(Counter(crowd.map(book, tokens)))
+        audit = service.manage("check_seats")
+
+    print(f"{SALES} sales of {SEATS} seats to {PEOPLE} people: {outcomes}")
+    assert outcomes == [{201: SEATS, "sold_out": PEOPLE - SEATS}] * SALES
+    assert "Every seat is accounted for." in audit
