@@ -53,14 +53,18 @@ class SignupSerializer(serializers.ModelSerializer):
         return account
 
     def create(self, account: dict[str, Any]) -> AbstractUser:
+        user = User(username=account["username"], email=User.objects.normalize_email(account.get("email", "")))
+        # Before the transaction: a hash takes its time, and on SQLite nobody could write meanwhile.
+        user.set_password(account["password"])
         try:
             with transaction.atomic():
-                return User.objects.create_user(**account)
+                user.save()
         except IntegrityError:
             if not User.objects.filter(username=account["username"]).exists():
                 raise
             # Somebody else took it between the check and now.
             raise serializers.ValidationError({"username": [USERNAME_TAKEN]}) from None
+        return user
 
 
 class CredentialsSerializer(serializers.Serializer):

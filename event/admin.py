@@ -32,16 +32,22 @@ class EventAdminForm(forms.ModelForm):
             # So that what was edited is told from what has changed since the page was opened.
             field.show_hidden_initial = True
 
-    def clean_capacity(self) -> int:
-        """Refuse what the ledger would, with the event locked until it is saved."""
-        capacity = self.cleaned_data["capacity"]
-        if self.instance.pk and "capacity" in self.changed_data:
-            event = Event.objects.locked().filter(pk=self.instance.pk).first()
-            if event is None:
-                raise forms.ValidationError("This event was deleted meanwhile.")
-            if capacity < event.reserved:
-                raise forms.ValidationError(str(CapacityBelowReserved(event.reserved)))
-        return capacity
+    def clean(self) -> dict[str, Any]:
+        """Check what was edited beside the rest as it is now, and keep it so until it is saved.
+
+        The capacity is refused as the ledger would refuse it.
+        """
+        data = super().clean()
+        if not self.instance.pk:
+            return data
+        event = Event.objects.locked().filter(pk=self.instance.pk).first()
+        if event is None:
+            raise forms.ValidationError("This event was deleted meanwhile.")
+        for field in data.keys() - set(self.changed_data):
+            data[field] = getattr(event, field)
+        if data.get("capacity", event.capacity) < event.reserved:
+            self.add_error("capacity", str(CapacityBelowReserved(event.reserved)))
+        return data
 
 
 class SeatsFilter(admin.SimpleListFilter):
@@ -81,7 +87,7 @@ class StartFilter(admin.SimpleListFilter):
 @admin.register(Event)
 class EventAdmin(admin.ModelAdmin):
     form = EventAdminForm
-    list_display = ["title", "start_time", "booked", "organizer"]
+    list_display = ["title", "booked", "start_time", "organizer"]
     list_select_related = ["organizer"]
     list_filter = [SeatsFilter, StartFilter]
     search_fields = ["title", "description", "organizer__username"]

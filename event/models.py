@@ -27,13 +27,17 @@ LARGEST_CAPACITY = 2**31 - 1
 EVENT_IS_OVER = "The event is already over."
 
 
-def log_seats(movement: str, *, event: int, seats_left: int, user: int | None = None) -> None:
+def log_seats(
+    movement: str, *, event: int, seats_left: int, user: int | None = None, reservation: int | None = None
+) -> None:
     """Write one line of the ledger's journal, if and when the transaction has committed.
 
-    The movements are taken, returned, resized and repaired: what was taken less what was returned is what
-    is reserved, by whom, and the last line of an event says what is left of it.
+    The movements are taken and returned, of a reservation, and resized, repaired and deleted, of
+    an event. What was taken and not returned is what is reserved, by whom, at every event that was
+    not deleted. Lines are written after the commit, so those of two transactions may change
+    places: a reservation's id tells which belong together.
     """
-    line = {"movement": movement, "event": event, "seats_left": seats_left, "user": user}
+    line = {"movement": movement, "event": event, "seats_left": seats_left, "user": user, "reservation": reservation}
     transaction.on_commit(
         partial(logger.info, "event %s: %s, %s seats left", event, movement, seats_left, extra=line), robust=True
     )
@@ -87,7 +91,8 @@ class EventQuerySet(models.QuerySet):
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete the events, each locked before the reservations that go with it."""
         with transaction.atomic():
-            Event.objects.filter(pk__in=list(self.values_list("pk", flat=True))).lock()
+            for event_id in Event.objects.filter(pk__in=list(self.values_list("pk", flat=True))).lock():
+                log_seats("deleted", event=event_id, seats_left=0)
             return super().delete()
 
     delete.alters_data = True
@@ -210,6 +215,7 @@ class Event(models.Model):
         """Delete the event, locked before the reservations that go with it."""
         with transaction.atomic():
             Event.objects.filter(pk=self.pk).lock()
+            log_seats("deleted", event=self.pk, seats_left=0)
             return super().delete(**options)
 
     def lock(self) -> None:

@@ -66,6 +66,17 @@ class RequestLog:
             request_id.reset(token)
 
 
+def log_refusal(status: int, reason: Exception) -> str:
+    """Log a request that was not HTTP enough to become one; give it an id and say which."""
+    identity = uuid.uuid4().hex
+    token = request_id.set(identity)
+    try:
+        logger.info("%s %s", status, reason, extra={"status": int(status)})
+    finally:
+        request_id.reset(token)
+    return identity
+
+
 def _user_id(request: HttpRequest) -> int | None:
     user = getattr(request, "user", None)
     if isinstance(user, SimpleLazyObject) and not hasattr(request, "_cached_user"):

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from rest_framework.response import Response
 
 from eventmanagement.database import is_unavailable
@@ -15,6 +16,10 @@ logger = logging.getLogger(__name__)
 # Seconds: a restart of PostgreSQL or the lock that was waited for is usually over by then.
 RETRY_AFTER = 2
 
+
+# Bytes. A body that is larger still is cut off.
+LARGEST_FORGOTTEN = 32 * 2**20
+CHUNK = 2**16
 
 # Python's phrases for these statuses differ from release to release.
 SENTENCES = {
@@ -60,7 +65,9 @@ class ApiSpeaksJson:
             # Django reads no further than the Content-Length, here nothing at all.
             return refusal(HTTPStatus.LENGTH_REQUIRED)
         # REST framework's JSON parser reads on past Django's limit.
-        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            self._let_it_be_sent(request, length)
             return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         response = self.get_response(request)
         # The pages of the browsable API, in development, are answers of REST framework's too.
@@ -71,6 +78,13 @@ class ApiSpeaksJson:
             for name, value in as_json.items():
                 response[name] = value
         return response
+
+    def _let_it_be_sent(self, request: HttpRequest, length: int) -> None:
+        """Read a body to its end and forget it: many clients don't listen before they have sent theirs."""
+        if length <= LARGEST_FORGOTTEN:
+            with suppress(UnreadablePostError):
+                while request.read(CHUNK):
+                    pass
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer 503 where the database can't be had; leave any other fault to Django."""

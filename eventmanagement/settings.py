@@ -159,6 +159,7 @@ REST_FRAMEWORK = {
         # The pages of the browsable API are for development.
         *(["rest_framework.renderers.BrowsableAPIRenderer"] if DEBUG else []),
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventmanagement.negotiation.JsonUnlessAsked",
     "DEFAULT_PAGINATION_CLASS": "eventmanagement.pagination.PageNumberPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "eventmanagement.schema.AutoSchema",
@@ -208,7 +209,13 @@ THROTTLE_SIGNUP = env.rate("THROTTLE_SIGNUP", "1000/day")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "eventmanagement.logs.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "eventmanagement.logs.RequestIdFilter"},
+        "not_unavailable": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", None) != 503,
+        },
+    },
     "formatters": {
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
@@ -232,7 +239,11 @@ LOGGING = {
     "loggers": {
         # Its own handlers print plain text or write to administrators.
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        # A refusal is in the request's line already.
-        "django.request": {"level": "ERROR"},
+        # What is in the request's line already: refusals; a database that is away, which the
+        # middleware has a line for too; and what Django calls suspicious.
+        "django.request": {"level": "ERROR", "filters": ["not_unavailable"]},
+        "django.security": {"level": "CRITICAL"},
+        # Answers to HEAD carry their body as far as gunicorn, which drops it and says so each time.
+        "gunicorn.http.wsgi": {"level": "ERROR"},
     },
 }

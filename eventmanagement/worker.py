@@ -16,6 +16,7 @@ from gunicorn.http.errors import (
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from eventmanagement.logs import log_refusal
 from eventmanagement.middleware import sentence
 
 # Seconds that a client may be silent in the middle of its request before its thread is taken away.
@@ -39,12 +40,14 @@ class Worker(ThreadWorker):
             super().handle_error(req, client, addr, exc)
             return
         status = STATUS.get(type(exc), HTTPStatus.BAD_REQUEST)
-        self.log.warning("Invalid request from %s: %s", addr and addr[0], exc)
+        identity = log_refusal(status, exc)
         body = json.dumps({"detail": sentence(status)})
         head = [
             f"HTTP/1.1 {status} {status.phrase}",
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
+            "X-Content-Type-Options: nosniff",
+            f"X-Request-ID: {identity}",
             "Connection: close",
         ]
         write_nonblock(client, "\r\n".join([*head, "", body]).encode())

@@ -53,11 +53,11 @@ class ReservationQuerySet(models.QuerySet):
 def _delete_rows(event_id: int, pks: list[int]) -> dict[str, int]:
     """Delete those of the rows that are still there, and give as many seats back; the event is locked."""
     rows = Reservation.objects.filter(pk__in=pks)
-    holders = list(rows.values_list("user_id", flat=True))
+    held = list(rows.values_list("pk", "user_id"))
     deleted, by_model = models.QuerySet.delete(rows)
     seats_left = Event.objects.give_back_seats(event_id, deleted)
-    for nth, holder in enumerate(holders, start=1):
-        log_seats("returned", event=event_id, seats_left=seats_left - deleted + nth, user=holder)
+    for nth, (pk, user_id) in enumerate(held, start=1):
+        log_seats("returned", event=event_id, seats_left=seats_left - deleted + nth, user=user_id, reservation=pk)
     return by_model
 
 
@@ -126,7 +126,7 @@ class Reservation(models.Model):
         with transaction.atomic():
             self.event = Event.objects.take_seat(self.event_id)
             super().save(**options | {"force_insert": True})
-            log_seats("taken", event=self.event_id, seats_left=self.event.seats_remaining, user=self.user_id)
+            self._log("taken", self.event.seats_remaining, self.pk)
 
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
         """Delete the row and give its seat back, started event or not."""
@@ -141,11 +141,14 @@ class Reservation(models.Model):
             raise AlreadyCancelled
         try:
             with transaction.atomic():
-                seats_left = Event.objects.free_seat(self.event_id)
+                pk, seats_left = self.pk, Event.objects.free_seat(self.event_id)
                 deleted, _ = super().delete()
                 if not deleted:
                     # Leaving so takes the freed seat back.
                     raise AlreadyCancelled
-                log_seats("returned", event=self.event_id, seats_left=seats_left, user=self.user_id)
+                self._log("returned", seats_left, pk)
         except Event.DoesNotExist:
             raise AlreadyCancelled from None
+
+    def _log(self, movement: str, seats_left: int, pk: int) -> None:
+        log_seats(movement, event=self.event_id, seats_left=seats_left, user=self.user_id, reservation=pk)

@@ -1,5 +1,6 @@
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 
 from authentication.serializers import SignupSerializer
 from eventmanagement.environment import rate
@@ -149,3 +150,19 @@ def test_limit_holds_when_all_come_at_once(api, settings):
     outcomes = race([lambda number=number: signup(number) for number in range(8)])
 
     assert sorted(outcomes) == [201] * 3 + [429] * 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hash_is_made_outside_the_transaction(api, monkeypatch):
+    hashed_in_transaction = []
+    set_password = User.set_password
+
+    def watch(user, password):
+        hashed_in_transaction.append(connection.in_atomic_block)
+        set_password(user, password)
+
+    monkeypatch.setattr(User, "set_password", watch)
+
+    api.post("/api/authentication/signup/", DAVE)
+
+    assert hashed_in_transaction == [False]

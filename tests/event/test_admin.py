@@ -7,7 +7,7 @@ from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
-from event.models import Event
+from event.models import Event, EventQuerySet
 from reservation.models import Reservation
 from tests.admin import delete_selected, errors, form_of, moment, staff, superuser
 
@@ -66,7 +66,7 @@ def test_list_takes_as_many_queries_for_many_events_as_for_one(
         ("start=started", ["over"]),
         ("q=harbour", ["nearly"]),
         ("q=alice", ["over", "empty", "nearly", "full"]),
-        ("o=-3.2", ["full", "nearly", "over", "empty"]),
+        ("o=-2.3", ["full", "nearly", "over", "empty"]),
     ],
 )
 def test_list_is_filtered_searched_and_sorted(boss, alice, event_of, people, query, titles):
@@ -219,3 +219,23 @@ def test_old_page_writes_what_was_edited_on_it_alone(boss, event):
     assert answer.status_code == 302
     event.refresh_from_db()
     assert (event.title, event.capacity, event.description) == ("Renamed meanwhile", 50, "Edited here.")
+
+
+def test_old_page_is_checked_beside_what_has_changed_since(boss, event):
+    opened = form_of(event)
+    earlier = {"start_time": event.start_time - timedelta(hours=3), "end_time": event.start_time - timedelta(hours=2)}
+    Event.objects.filter(pk=event.pk).update(**earlier)
+    later = moment("start_time", event.start_time + timedelta(hours=1))
+
+    answer = boss.post(page(event), opened | {f"initial-{name}": value for name, value in opened.items()} | later)
+
+    assert "The event must end after it starts." in answer.content.decode()
+
+
+def test_page_of_an_event_deleted_meanwhile_says_so(boss, event, monkeypatch):
+    form = form_of(event, title="Renamed")
+    monkeypatch.setattr(EventQuerySet, "locked", lambda events: events.none())
+
+    answer = boss.post(page(event), form)
+
+    assert "This event was deleted meanwhile." in answer.content.decode()

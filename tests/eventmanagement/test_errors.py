@@ -229,8 +229,9 @@ def test_hostile_authorization_is_nobody(routes, value):
     assert answer["Content-Type"] == JSON
 
 
-def test_answers_are_json_even_where_html_is_preferred(api, routes, event):
-    answer = api.get(routes.events, headers={"accept": "text/html,*/*;q=0.1"})
+@pytest.mark.parametrize("accept", ["text/html,*/*;q=0.1", "text/html", "nonsense", ""])
+def test_answers_are_json_whatever_is_accepted(api, routes, event, accept):
+    answer = api.get(routes.events, headers={"accept": accept})
 
     assert answer.status_code == 200
     assert answer["Content-Type"] == JSON

@@ -3,7 +3,7 @@ import logging
 from io import StringIO
 
 import pytest
-from django.db import transaction
+from django.db import InterfaceError, transaction
 
 from reservation.models import Reservation
 
@@ -89,13 +89,18 @@ def test_seat_that_moves_is_one_line(as_user, bob, alice, event, lines):
     reservation = client.post("/api/reservations/", {"event_id": event.pk}, headers={"x-request-id": "abc-1"})
     client.delete(f"/api/reservations/{reservation.json()['id']}/")
     as_user(alice).patch(f"/api/events/{event.pk}/", {"capacity": 4})
+    as_user(alice).delete(f"/api/events/{event.pk}/")
 
     log = lines()
     assert movements_of(log) == [
         ("taken", event.pk, bob.pk, 9),
         ("returned", event.pk, bob.pk, 10),
         ("resized", event.pk, None, 4),
+        ("deleted", event.pk, None, 0),
     ]
+    assert {line["reservation"] for line in log if line.get("user") == bob.pk and "movement" in line} == {
+        reservation.json()["id"]
+    }
     assert log[0]["request_id"] == "abc-1"
 
 
@@ -119,3 +124,22 @@ def test_seat_that_does_not_move_is_not_logged(as_user, bob, event, lines):
         transaction.set_rollback(True)
 
     assert movements_of(lines()) == []
+
+
+def test_unavailable_database_is_one_warning_and_the_request(client, lines, monkeypatch):
+    monkeypatch.setattr("event.views.EventViewSet.get_queryset", _refuse)
+
+    client.get("/api/events/")
+
+    assert [(line["level"], line.get("status")) for line in lines()] == [("WARNING", None), ("INFO", 503)]
+
+
+def _refuse(view):
+    raise InterfaceError("closed")
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_wrong_host_is_one_line(client, lines, method):
+    getattr(client, method)("/api/events/", headers={"host": "evil.example"})
+
+    assert [(line["level"], line["status"]) for line in lines()] == [("INFO", 400)]

@@ -67,6 +67,8 @@ def test_hostile_bytes_are_refused_in_json(service, raw, status):
 
     assert answered == status
     assert headers["content-type"] == "application/json"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-request-id"]
     assert json.loads(body).keys()
 
 
@@ -96,3 +98,10 @@ def test_clients_who_stop_in_mid_request_do_not_stop_the_server(service):
     finally:
         for wire in silent:
             wire.close()
+
+
+def test_client_who_sends_far_too_much_reads_why(service):
+    answer = service.request("POST", "/api/signup/", {"username": "x" * 20_000_000})
+
+    assert answer.status == 413
+    assert answer.json == {"detail": "The body is too large."}
