@@ -67,11 +67,14 @@ class RequestLog:
 
 
 def log_refusal(status: int, reason: Exception) -> str:
-    """Log a request that was not HTTP enough to become one; give it an id and say which."""
+    """Log a request that was not HTTP enough to become one; give it an id and say which.
+
+    The reason is logged by its name: its text may quote a header.
+    """
     identity = uuid.uuid4().hex
     token = request_id.set(identity)
     try:
-        logger.info("%s %s", status, reason, extra={"status": int(status)})
+        logger.info("%s %s", status, type(reason).__name__, extra={"status": int(status)})
     finally:
         request_id.reset(token)
     return identity
