@@ -71,7 +71,7 @@ def postgres_duration(value: str) -> str:
 @env.parser_for("hosts")
 def hosts(value: str) -> list[str]:
     """Read a comma-separated list of host names, at least one."""
-    names = [name.strip() for name in value.split(",") if name.strip()]
+    names = _split(value)
     if not names or any("/" in name for name in names):
         raise EnvValidationError(f"{value!r} is not a list of host names.", [value])
     return names
@@ -80,11 +80,14 @@ def hosts(value: str) -> list[str]:
 @env.parser_for("origins")
 def origins(value: str) -> list[str]:
     """Read a comma-separated list of origins; a bare host stands for https://host."""
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    read = [name if "://" in name else f"https://{name}" for name in names]
+    read = [name if "://" in name else f"https://{name}" for name in _split(value)]
     if not all(re.fullmatch(r"https?://[^/\s]+", origin) for origin in read):
         raise EnvValidationError(f"{value!r} is not a list of origins.", [value])
     return read
+
+
+def _split(value: str) -> list[str]:
+    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 @env.parser_for("database")

@@ -4,7 +4,8 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
@@ -41,8 +42,7 @@ class RequestLog:
         begun = time.perf_counter()
         asked = request.headers.get("X-Request-ID", "")
         identity = asked if CLIENTS_ID.fullmatch(asked) else uuid.uuid4().hex
-        token = request_id.set(identity)
-        try:
+        with _identified(identity):
             response = self.get_response(request)
             response["X-Request-ID"] = identity
             milliseconds = round((time.perf_counter() - begun) * 1000, 1)
@@ -62,8 +62,6 @@ class RequestLog:
                 },
             )
             return response
-        finally:
-            request_id.reset(token)
 
 
 def log_refusal(status: int, reason: Exception) -> str:
@@ -72,12 +70,19 @@ def log_refusal(status: int, reason: Exception) -> str:
     The reason is logged by its name: its text may quote a header.
     """
     identity = uuid.uuid4().hex
+    with _identified(identity):
+        logger.info("%s %s", status, type(reason).__name__, extra={"status": int(status)})
+    return identity
+
+
+@contextmanager
+def _identified(identity: str) -> Iterator[None]:
+    """Let every line that is logged meanwhile carry this id."""
     token = request_id.set(identity)
     try:
-        logger.info("%s %s", status, type(reason).__name__, extra={"status": int(status)})
+        yield
     finally:
         request_id.reset(token)
-    return identity
 
 
 def _user_id(request: HttpRequest) -> int | None:

@@ -16,7 +16,6 @@ logger = logging.getLogger(__name__)
 # Seconds: a restart of PostgreSQL or the lock that was waited for is usually over by then.
 RETRY_AFTER = 2
 
-
 # Bytes. A body that is larger still is cut off.
 LARGEST_FORGOTTEN = 32 * 2**20
 CHUNK = 2**16
