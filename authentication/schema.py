@@ -3,10 +3,11 @@
 from typing import Any
 
 from drf_spectacular.authentication import TokenScheme
-from drf_spectacular.utils import extend_schema_view
+from drf_spectacular.utils import extend_schema_serializer
 
 from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
-from eventmanagement.schema import NEEDS_TOKEN, THROTTLED, operation, refused
+from authentication.views import LoginView, LogoutView, SignupView
+from eventmanagement.schema import NEEDS_TOKEN, THROTTLED, describe, operation, refused
 
 CREDENTIALS = {"username": "alice", "password": "correct-horse-battery"}
 TOKEN = "5e8f0c3d1b7a49e2864fd05c9ab37e16d2c480f5"  # noqa: S105 (an example)
@@ -23,7 +24,10 @@ class DocumentedTokens(TokenScheme):
         }
 
 
-signup_schema = extend_schema_view(
+extend_schema_serializer(component_name="Account")(SignupSerializer)
+
+describe(
+    SignupView,
     post=operation(
         "signup",
         "Make yourself an account",
@@ -35,10 +39,11 @@ signup_schema = extend_schema_view(
         answers={201: SignupSerializer}
         | refused(fields={"username": ["A user with that username already exists."]})
         | THROTTLED,
-    )
+    ),
 )
 
-login_schema = extend_schema_view(
+describe(
+    LoginView,
     post=operation(
         "login",
         "Get your token",
@@ -51,10 +56,11 @@ login_schema = extend_schema_view(
         answers={200: TokenSerializer}
         | refused(fields={"non_field_errors": ["The username or the password is wrong."]})
         | THROTTLED,
-    )
+    ),
 )
 
-logout_schema = extend_schema_view(
+describe(
+    LogoutView,
     post=operation(
         "logout",
         "Give your token up",
@@ -62,5 +68,5 @@ logout_schema = extend_schema_view(
         tags=["Authentication"],
         request=None,
         answers={204: None} | NEEDS_TOKEN,
-    )
+    ),
 )

@@ -4,7 +4,6 @@ from django.contrib.auth import get_user_model, password_validation
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
-from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
@@ -30,7 +29,6 @@ class PasswordField(serializers.CharField):
         super().__init__(write_only=True, trim_whitespace=False, max_length=LONGEST_PASSWORD, style=style, **options)
 
 
-@extend_schema_serializer(component_name="Account")
 class SignupSerializer(serializers.ModelSerializer):
     username = UsernameField(
         max_length=LONGEST_USERNAME,

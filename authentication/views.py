@@ -10,13 +10,11 @@ from rest_framework.views import APIView
 
 from authentication.login import address, log_in
 from authentication.models import AttemptWindow
-from authentication.schema import login_schema, logout_schema, signup_schema
 from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
 from authentication.tokens import token_of
 from eventmanagement.mixins import MethodsFirstMixin
 
 
-@signup_schema
 class SignupView(MethodsFirstMixin, CreateAPIView):
     serializer_class = SignupSerializer
     authentication_classes = []
@@ -28,7 +26,6 @@ class SignupView(MethodsFirstMixin, CreateAPIView):
         serializer.save()
 
 
-@login_schema
 class LoginView(MethodsFirstMixin, GenericAPIView):
     serializer_class = CredentialsSerializer
     authentication_classes = []
@@ -45,7 +42,6 @@ class LoginView(MethodsFirstMixin, GenericAPIView):
         return Response(TokenSerializer(token).data)
 
 
-@logout_schema
 class LogoutView(MethodsFirstMixin, APIView):
     permission_classes = [IsAuthenticated]
     http_method_names = ["post"]

@@ -3,11 +3,11 @@
 from http import HTTPStatus
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema_view
 
 from event.exceptions import CapacityBelowReserved
 from event.serializers import EventSerializer
-from eventmanagement.schema import NEEDS_TOKEN, error, operation, refused
+from event.views import EventViewSet
+from eventmanagement.schema import NEEDS_TOKEN, describe, error, operation, refused
 
 TAGS = ["Events"]
 # So far ahead that whoever tries it in Swagger UI makes an event that is still to come.
@@ -32,7 +32,8 @@ CAPACITY_REFUSED = refused("CapacityRefusal", CapacityBelowReserved(12), fields=
 # An empty list: no token is needed. None: what the view says.
 READER = [] if settings.EVENTS_PUBLIC else None
 
-event_schema = extend_schema_view(
+describe(
+    EventViewSet,
     list=operation(
         "event_list",
         "Find events",

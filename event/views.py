@@ -11,12 +11,10 @@ from rest_framework.viewsets import ModelViewSet
 from event.filters import EventFilter
 from event.models import Event
 from event.permissions import IsOrganizerOrReader, MayReadEvents
-from event.schema import event_schema
 from event.serializers import EventSerializer
 from eventmanagement.mixins import FilteredListMixin, MethodsFirstMixin
 
 
-@event_schema
 class EventViewSet(MethodsFirstMixin, FilteredListMixin, ModelViewSet):
     """Events: everybody finds them, whoever is signed in creates one, its organizer keeps it."""
 

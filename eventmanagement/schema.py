@@ -4,8 +4,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from django.utils.module_loading import autodiscover_modules
 from drf_spectacular import openapi
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework.views import APIView
 
 from eventmanagement.exceptions import Refusal
 from eventmanagement.middleware import sentence
@@ -62,6 +64,12 @@ class AutoSchema(openapi.AutoSchema):
         return f"{serializer_name}Page"
 
 
+def read_descriptions(endpoints: list[tuple], **kwargs: object) -> list[tuple]:
+    """Let each app's schema.py describe its views; nobody but the document needs them, or their weight."""
+    autodiscover_modules("schema")
+    return endpoints
+
+
 def keep_long_paths(endpoints: list[tuple], **kwargs: object) -> list[tuple]:
     """Leave the short paths out of the document: they are second names of the same views."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith(LONG_PATHS)]
@@ -87,6 +95,12 @@ def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
     paths = sorted(result["paths"].items(), key=first_use)
     result["paths"] = {path: dict(sorted(item.items(), key=position)) for path, item in paths}
     return result
+
+
+def describe(view: type[APIView], **operations: Callable) -> None:
+    """Say what a view's methods do; the view itself knows nothing of the document."""
+    view.schema = AutoSchema()
+    extend_schema_view(**operations)(view)
 
 
 def operation(

@@ -2,13 +2,12 @@
 
 from http import HTTPStatus
 
-from drf_spectacular.utils import extend_schema_view
-
 from event.exceptions import EventStarted, SoldOut
 from event.schema import EVENT, NO_SUCH_EVENT, NO_SUCH_PAGE, NOT_ITS_ORGANIZER
-from eventmanagement.schema import NEEDS_TOKEN, error, operation, refused
+from eventmanagement.schema import NEEDS_TOKEN, describe, error, operation, refused
 from reservation.exceptions import AlreadyReserved
 from reservation.serializers import AttendeeSerializer, ReservationSerializer
+from reservation.views import AttendeeListView, ReservationViewSet
 
 TAGS = ["Reservations"]
 BOOKED_AT = "2035-05-04T09:12:44.031850Z"
@@ -17,7 +16,8 @@ NO_SUCH_RESERVATION = error(
     HTTPStatus.NOT_FOUND, "No Reservation matches the given query.", "You hold no reservation with this id."
 )
 
-reservation_schema = extend_schema_view(
+describe(
+    ReservationViewSet,
     create=operation(
         "reservation_create",
         "Book a seat",
@@ -64,7 +64,8 @@ reservation_schema = extend_schema_view(
     ),
 )
 
-attendees_schema = extend_schema_view(
+describe(
+    AttendeeListView,
     get=operation(
         "event_attendees",
         "See who comes to your event",
@@ -76,5 +77,5 @@ attendees_schema = extend_schema_view(
         | NEEDS_TOKEN
         | NOT_ITS_ORGANIZER
         | NO_SUCH_EVENT,
-    )
+    ),
 )

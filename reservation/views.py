@@ -10,11 +10,9 @@ from event.permissions import IsOrganizer
 from eventmanagement.mixins import FilteredListMixin, MethodsFirstMixin
 from reservation.filters import ReservationFilter
 from reservation.models import Reservation, ReservationQuerySet
-from reservation.schema import attendees_schema, reservation_schema
 from reservation.serializers import AttendeeSerializer, ReservationSerializer
 
 
-@reservation_schema
 class ReservationViewSet(
     MethodsFirstMixin,
     FilteredListMixin,
@@ -43,7 +41,6 @@ class ReservationViewSet(
         reservation.cancel()
 
 
-@attendees_schema
 class AttendeeListView(MethodsFirstMixin, ListAPIView):
     """Who holds a seat at an event, in the order of booking, for its organizer."""
 

@@ -1,6 +1,7 @@
 from contextlib import closing
 
 import pytest
+from django.test import Client
 
 
 def test_root_leads_to_swagger(client):
@@ -79,6 +80,11 @@ def test_answers_carry_security_headers(client, event):
 def test_documents_are_read_alone(client, path):
     assert client.options(path).status_code == 405
     assert client.post(path).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/schema/", "/docs/swagger/"])
+def test_documents_ask_for_no_csrf_token(path):
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 405
 
 
 def test_document_has_no_version_to_ask_for(client):

@@ -1,0 +1,59 @@
+"""What a worker does first, each time in a fresh interpreter."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+
+WORKER = """
+import json, sys
+from wsgiref.util import setup_testing_defaults
+
+from eventmanagement.wsgi import application
+
+def ask(path):
+    environ = {"PATH_INFO": path, "HTTP_HOST": "localhost"}
+    setup_testing_defaults(environ)
+    answer = []
+    body = b"".join(application(environ, lambda status, headers: answer.append(status)))
+    return [*answer, body.decode()]
+"""
+# Who asks for an event needs no document, and nothing of what makes or tests one.
+HEAVY = {
+    "django.test",
+    "drf_spectacular.generators",
+    "drf_spectacular.openapi",
+    "drf_spectacular.plumbing",
+    "drf_spectacular.views",
+    "eventmanagement.schema",
+}
+
+
+@pytest.fixture
+def worker(tmp_path):
+    """Run a program beside a worker's application, and read what it says in JSON on its last line."""
+    environment = os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path / 'database'}"}
+
+    def run(*command):
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=settings.BASE_DIR,
+            env=environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return done.stdout.splitlines()[-1]
+
+    run("manage.py", "migrate")
+    return lambda program: json.loads(run("-c", WORKER + program))
+
+
+def test_answer_takes_nothing_of_the_document(worker):
+    (status, _), modules = worker("print(json.dumps([ask('/api/event/events/'), list(sys.modules)]))")
+
+    assert status == "200 OK"
+    assert not HEAVY & set(modules)
