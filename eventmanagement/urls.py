@@ -5,6 +5,7 @@ that were written to the other table of the original design. The OpenAPI documen
 """
 
 from collections.abc import Callable
+from threading import Lock
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +20,9 @@ from reservation.views import AttendeeListView
 
 admin.site.site_header = admin.site.site_title = "Event management"
 
+# drf-spectacular fails where two threads make their first document at once.
+one_at_a_time = Lock()
+
 
 def documentation(view_class: str) -> Callable[[HttpRequest], HttpResponse]:
     """Read by anyone; imported when it is first asked for, because it is heavy and few workers ever are."""
@@ -26,7 +30,8 @@ def documentation(view_class: str) -> Callable[[HttpRequest], HttpResponse]:
 
     @csrf_exempt
     def view(request: HttpRequest) -> HttpResponse:
-        return import_string(f"drf_spectacular.views.{view_class}").as_view(**options)(request)
+        with one_at_a_time:
+            return import_string(f"drf_spectacular.views.{view_class}").as_view(**options)(request)
 
     return view
 

@@ -10,6 +10,8 @@ from django.conf import settings
 
 WORKER = """
 import json, sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from wsgiref.util import setup_testing_defaults
 
 from eventmanagement.wsgi import application
@@ -57,3 +59,21 @@ def test_answer_takes_nothing_of_the_document(worker):
 
     assert status == "200 OK"
     assert not HEAVY & set(modules)
+
+
+def test_document_is_whole_for_all_who_ask_first(worker):
+    answers = worker("""
+everybody = Barrier(8)
+
+def ask_at_once(path):
+    everybody.wait()
+    return ask(path)
+
+paths = ["/schema/", "/docs/swagger/"] * 4
+with ThreadPoolExecutor(8) as threads:
+    print(json.dumps(list(threads.map(ask_at_once, paths))))
+""")
+
+    assert {status for status, _ in answers} == {"200 OK"}
+    [document] = {body for _, body in answers[::2]}
+    assert "operationId: event_list" in document
