@@ -54,6 +54,10 @@ def worker(tmp_path):
     return lambda program: json.loads(run("-c", WORKER + program))
 
 
+def test_urls_are_loaded_before_a_request(worker):
+    assert "eventmanagement.urls" in worker("print(json.dumps(list(sys.modules)))")
+
+
 def test_answer_takes_nothing_of_the_document(worker):
     (status, _), modules = worker("print(json.dumps([ask('/api/event/events/'), list(sys.modules)]))")
 
