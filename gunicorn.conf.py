@@ -1,6 +1,8 @@
 """How gunicorn serves the project; ``gunicorn`` alone, started beside this file, reads it."""
 
+import gc
 import os
+from typing import Any
 
 from environs import validate
 
@@ -30,3 +32,9 @@ control_socket_disable = True
 
 # No access log of gunicorn's: the application writes a line for each request, with its duration
 # and more than gunicorn knows of it (eventmanagement/logs.py).
+
+
+def when_ready(server: Any) -> None:
+    """Keep what is loaded out of the workers' garbage collections, which would copy it by marking it."""
+    gc.collect()
+    gc.freeze()

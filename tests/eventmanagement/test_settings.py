@@ -1,5 +1,6 @@
 """Settings come from the environment and are read once, at the start; here as often as a test wants."""
 
+import gc
 import os
 import runpy
 import subprocess
@@ -172,6 +173,14 @@ def test_gunicorn_reads_the_environment(read):
     assert defaults.bind == "127.0.0.1:8000"
     assert (changed.workers, changed.bind) == (3, "127.0.0.1:8001")
     assert read("gunicorn.conf.py", WEB_CONCURRENCY="999").workers == 2 * defaults.cores
+
+
+def test_workers_collect_no_garbage_in_what_they_share(read):
+    read("gunicorn.conf.py").when_ready(None)
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
+
+    assert frozen
 
 
 @pytest.mark.parametrize(("variable", "value"), [("WEB_CONCURRENCY", "0"), ("PORT", "0"), ("PORT", "http")])
