@@ -46,6 +46,10 @@ def refusal(status: int, **more: str) -> JsonResponse:
     return response
 
 
+def of_the_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")
+
+
 class ApiSpeaksJson:
     """Keep every answer under /api/ JSON, and every body within what the server will read.
 
@@ -58,7 +62,7 @@ class ApiSpeaksJson:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path_info.startswith("/api/"):
+        if not of_the_api(request):
             return self.get_response(request)
         if "HTTP_TRANSFER_ENCODING" in request.META:
             # Django reads no further than the Content-Length, here nothing at all.
@@ -70,8 +74,8 @@ class ApiSpeaksJson:
             return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         response = self.get_response(request)
         # The pages of the browsable API, in development, are answers of REST framework's too.
-        of_the_api = isinstance(response, (JsonResponse, Response))
-        if response.status_code >= HTTPStatus.BAD_REQUEST and not of_the_api:
+        speaks_for_itself = isinstance(response, (JsonResponse, Response))
+        if response.status_code >= HTTPStatus.BAD_REQUEST and not speaks_for_itself:
             as_json = refusal(response.status_code)
             response.content = as_json.content
             for name, value in as_json.items():

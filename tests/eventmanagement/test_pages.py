@@ -92,3 +92,12 @@ def test_document_has_no_version_to_ask_for(client):
 
     assert answer.status_code == 200
     assert answer["Content-Disposition"] == 'inline; filename="Event management.yaml"'
+
+
+def test_api_touches_neither_sessions_nor_forms_nor_messages(as_user, bob, routes, event):
+    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk})
+
+    assert answer.status_code == 201
+    for attribute in ("session", "_messages", "csrf_processing_done"):
+        assert not hasattr(answer.wsgi_request, attribute)
+    assert not answer.cookies
