@@ -5,21 +5,31 @@ import re
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
 from django.db import IntegrityError
+from django.db.models import CharField
 from rest_framework import authentication
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 
+from eventmanagement.queries import CompiledQuery, Parameter
+
 # What Token.generate_key makes: twenty random bytes in hexadecimal.
 KEY = re.compile("[0-9a-f]{40}")
+# What a request needs to know of its user; the rest is read if it is asked for.
+USER_OF_TOKEN = CompiledQuery(
+    lambda: get_user_model().objects.filter(auth_token__key=Parameter("key", CharField())).only("username", "is_active")
+)
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
     """REST framework's, which asks the database only about what can be a key."""
 
     def authenticate_credentials(self, key: str) -> tuple[AbstractUser, Token]:
-        if not KEY.fullmatch(key):
+        user = KEY.fullmatch(key) and USER_OF_TOKEN.first(key=key)
+        if not user:
             raise AuthenticationFailed("Invalid token.")
-        return super().authenticate_credentials(key)
+        if not user.is_active:
+            raise AuthenticationFailed("User inactive or deleted.")
+        return user, Token(key=key, user=user)
 
 
 def token_of(user: AbstractUser) -> Token | None:

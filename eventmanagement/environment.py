@@ -103,6 +103,7 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[s
     if config["NAME"] in ("", ":memory:"):
         raise EnvValidationError("a database is needed that has a name and that threads can share.", [value])
     if config["ENGINE"] == POSTGRESQL:
+        config["ENGINE"] = "eventmanagement.postgresql"
         _set_up_postgresql(config, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     elif config["ENGINE"] == SQLITE:
         _set_up_sqlite(config)
@@ -117,6 +118,8 @@ def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
     switches = [f"-c {name}={value}" for name, value in limits.items()]
     # A URL may bring options of its own: they come last and win.
     options["options"] = " ".join([*switches, options.get("options", "")]).strip()
+    # PostgreSQL is told values beside the statement: what is planned once (postgresql/base.py) runs with any.
+    options["server_side_binding"] = True
     for name, value in REACHING_POSTGRESQL.items():
         options.setdefault(name, value)
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}

@@ -1,0 +1,98 @@
+"""Queries that the ORM writes once and that then only run.
+
+To find one row by its key, Django takes several times longer to write the query than PostgreSQL
+takes to answer it.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from django.db import connections
+from django.db.models import BigIntegerField, Expression, Field, Model, QuerySet
+from django.db.models.sql import UpdateQuery
+from django.db.models.sql.compiler import SQLCompiler
+
+from eventmanagement.postgresql import Prepared
+
+
+class Parameter(Expression):
+    """A value that a compiled query is told each time it runs."""
+
+    def __init__(self, name: str, output_field: Field) -> None:
+        super().__init__(output_field)
+        self.name = name
+
+    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, list["Parameter"]]:
+        return "%s", [self]
+
+
+class Statement(NamedTuple):
+    """SQL, its parameters, some of which are still to be told, and the rows that it gives."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+    model: type[Model]
+    database: str
+    # The attributes of the model that the first columns are; what comes behind them is annotated.
+    attributes: list[str]
+    # What makes Python's values of the database's, by position: SQLite has no times, for one.
+    converters: dict[int, tuple[list[Callable], Expression]]
+
+
+class CompiledQuery:
+    """A query for one row of a model, written by the ORM at its first use and kept.
+
+    ``queryset`` gives the query, with a ``Parameter`` for each value that changes from run to run.
+    With changes, the row is updated, and read as it is then.
+    """
+
+    def __init__(self, queryset: Callable[[], QuerySet], **changes: Any) -> None:
+        self.queryset = queryset
+        self.changes = changes
+
+    def first(self, **values: Any) -> Model | None:
+        """Run the query with these values and give the row that it finds, or None."""
+        found = self.run(values)
+        return found and found[0]
+
+    def run(self, values: dict[str, Any], around: str = "{}", *more: Any) -> tuple[Any, ...] | None:
+        """Run the query inside of other SQL, which stands ``around`` it and brings parameters that follow.
+
+        Give the row, and behind it what the SQL selects beyond its columns; None where nothing is found.
+        """
+        if any(isinstance(value, int) and abs(value) > BigIntegerField.MAX_BIGINT for value in values.values()):
+            # No column holds such a number, and a database would rather fail than say so.
+            return None
+        statement = self.statement
+        connection = connections[statement.database]
+        parameters = [values[each.name] if isinstance(each, Parameter) else each for each in statement.parameters]
+        with connection.cursor() as cursor:
+            cursor.execute(Prepared(around.format(statement.sql)), [*parameters, *more])
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        row = list(row)
+        for position, (converters, expression) in statement.converters.items():
+            for convert in converters:
+                row[position] = convert(row[position], expression, connection)
+        width = len(statement.attributes)
+        instance = statement.model.from_db(statement.database, statement.attributes, row[:width])
+        return instance, *row[width:]
+
+    @cached_property
+    def statement(self) -> Statement:
+        queryset = self.queryset()
+        query, model = queryset.query, queryset.model
+        if self.changes:
+            query = query.chain(UpdateQuery)
+            query.add_update_values(self.changes)
+        compiler = query.get_compiler(queryset.db)
+        sql, parameters = compiler.as_sql()
+        if self.changes:
+            columns = [field.get_col(model._meta.db_table) for field in model._meta.concrete_fields]
+            sql += f" RETURNING {', '.join(compiler.compile(column)[0] for column in columns)}"
+        else:
+            columns = [column for column, _, _ in compiler.select]
+        attributes = [column.target.attname for column in columns if hasattr(column, "target")]
+        return Statement(sql, parameters, model, queryset.db, attributes, compiler.get_converters(columns))
