@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
+from eventmanagement.queries import CompiledQuery, Parameter
 
 logger = logging.getLogger("event.seats")
 
@@ -43,13 +44,20 @@ def log_seats(
     )
 
 
+UPCOMING = Q(start_time__gt=Now())
+BOOKABLE = UPCOMING & Q(seats_remaining__gt=0)
+
+
 class EventQuerySet(models.QuerySet):
     def upcoming(self) -> "EventQuerySet":
         """Events that have not started, by the database's clock."""
-        return self.filter(start_time__gt=Now())
+        return self.filter(UPCOMING)
 
     def bookable(self) -> "EventQuerySet":
-        return self.upcoming().filter(seats_remaining__gt=0)
+        return self.filter(BOOKABLE)
+
+    def not_bookable(self) -> "EventQuerySet":
+        return self.exclude(BOOKABLE)
 
     def locked(self) -> "EventQuerySet":
         """The same events in the order of their ids, the one order in which several are locked.
@@ -106,9 +114,17 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
         The event's row stays locked until the caller's transaction ends. Raises SoldOut or
         EventStarted, or DoesNotExist for an event that is not there.
         """
-        if not self.bookable().filter(pk=event_id)._move_seats(F("seats_remaining") - 1):
+        event = TAKE_SEAT.first(event_id=event_id)
+        if event is None:
             raise EventStarted if self._has_started(event_id) else SoldOut
-        return self.get(pk=event_id)
+        return event
+
+    def read(self, event_id: int) -> "Event":
+        """Give one event as it is now. Raises DoesNotExist."""
+        event = READ_EVENT.first(event_id=event_id)
+        if event is None:
+            raise self.model.DoesNotExist
+        return event
 
     def free_seat(self, event_id: int) -> int:
         """Free one seat, whose reservation the caller deletes in the same transaction; say how many are left.
@@ -117,8 +133,10 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
         that is not there. An event without a seat taken is left as it is: the caller will find no
         reservation either.
         """
-        taken = self.upcoming().filter(pk=event_id, seats_remaining__lt=F("capacity"))
-        if not taken._move_seats(F("seats_remaining") + 1) and self._has_started(event_id):
+        event = FREE_SEAT.first(event_id=event_id)
+        if event is not None:
+            return event.seats_remaining
+        if self._has_started(event_id):
             raise EventStarted
         return self._seats_left(event_id)
 
@@ -135,8 +153,19 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
         return self.values_list("seats_remaining", flat=True).get(pk=event_id)
 
     def _has_started(self, event_id: int) -> bool:
-        started = self.annotate(started=Q(start_time__lte=Now())).values_list("started", flat=True)
-        return started.get(pk=event_id)
+        return self.annotate(started=HAS_STARTED).values_list("started", flat=True).get(pk=event_id)
+
+
+HAS_STARTED = Q(start_time__lte=Now())
+EVENT_ID = Parameter("event_id", models.BigIntegerField())
+TAKE_SEAT = CompiledQuery(
+    lambda: Event.objects.bookable().filter(pk=EVENT_ID), seats_remaining=F("seats_remaining") - 1
+)
+FREE_SEAT = CompiledQuery(
+    lambda: Event.objects.upcoming().filter(pk=EVENT_ID, seats_remaining__lt=F("capacity")),
+    seats_remaining=F("seats_remaining") + 1,
+)
+READ_EVENT = CompiledQuery(lambda: Event.objects.filter(pk=EVENT_ID).order_by())
 
 
 class Event(models.Model):

@@ -4,9 +4,10 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from event.models import EVENT_IS_OVER, Event
+from eventmanagement.mixins import FieldsOnceMixin
 
 
-class EventSerializer(serializers.ModelSerializer):
+class EventSerializer(FieldsOnceMixin, serializers.ModelSerializer):
     class Meta:
         model = Event
         fields = [

@@ -27,12 +27,13 @@ class EventViewSet(MethodsFirstMixin, FilteredListMixin, ModelViewSet):
 
     def get_object(self) -> Event:
         """Find the event; where it is about to change, as nobody else can change it meanwhile."""
-        event = super().get_object()
-        if self.request.method not in SAFE_METHODS:
-            try:
+        try:
+            event = Event.objects.read(self.kwargs["pk"])
+            self.check_object_permissions(self.request, event)
+            if self.request.method not in SAFE_METHODS:
                 event.lock()
-            except Event.DoesNotExist:
-                raise Http404 from None
+        except Event.DoesNotExist as error:
+            raise Http404(error) from None
         return event
 
     def perform_create(self, serializer: BaseSerializer) -> None:

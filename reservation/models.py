@@ -5,16 +5,20 @@ cancelling add who may and when. Fixtures and SQL are taken at their word: ``che
 """
 
 from collections import Counter, defaultdict
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
-from django.db import IntegrityError, models, transaction
-from django.db.models import Index, UniqueConstraint
+from django.db import IntegrityError, connections, models, transaction
+from django.db.models import Index, OuterRef, Subquery, UniqueConstraint
+from django.utils import timezone
 
 from event.exceptions import EventStarted, SoldOut
-from event.models import Event, log_seats
+from event.models import EVENT_ID, HAS_STARTED, TAKE_SEAT, Event, log_seats
 from eventmanagement.database import violates
+from eventmanagement.exceptions import Refusal
+from eventmanagement.queries import CompiledQuery, Parameter
 from reservation.exceptions import AlreadyCancelled, AlreadyReserved
 
 # Rows deleted by one statement: as many parameters as every database takes.
@@ -70,20 +74,63 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
         """
         while True:
             try:
-                return self.create(user=user, event_id=event_id)
+                return self._book(user, event_id)
             except (SoldOut, EventStarted):
-                if (held := self._held(user, event_id)) is None:
-                    raise
+                raise self._reason(user, event_id) from None
             except IntegrityError as error:
                 if not violates(error, self.model, "reservation_once_per_user_and_event"):
                     raise
-                held = self._held(user, event_id)
-            # Nothing is held if it was cancelled between the refusal and now: the seat is to be had.
-            if held is not None:
-                raise AlreadyReserved(held)
+                reason = self._reason(user, event_id)
+                # No seat is held if it was cancelled between the refusal and now: it is to be had.
+                if isinstance(reason, AlreadyReserved):
+                    raise reason from None
 
-    def _held(self, user: AbstractUser, event_id: int) -> int | None:
-        return self.filter(user=user, event_id=event_id).values_list("pk", flat=True).first()
+    def _book(self, user: AbstractUser, event_id: int) -> "Reservation":
+        connection = connections[self.db]
+        if connection.vendor != "postgresql":
+            return self.create(user=user, event_id=event_id)
+        now = timezone.now()
+        # A statement is a transaction of its own; within another one it takes a savepoint to fail alone.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
+            booked = TAKE_SEAT.run({"event_id": event_id}, BOOK, user.pk, now)
+        if booked is None:
+            raise SoldOut
+        event, pk = booked
+        reservation = Reservation(pk=pk, event=event, user=user, created_at=now)
+        reservation._state.adding, reservation._state.db = False, self.db
+        reservation._log("taken", event.seats_remaining, pk)
+        return reservation
+
+    def _reason(self, user: AbstractUser, event_id: int) -> Refusal:
+        """Say why the user gets no seat, by one query."""
+        found = REASON.run({"event_id": event_id, "user_id": user.pk})
+        if found is None:
+            raise Event.DoesNotExist
+        _, started, held = found
+        if held is not None:
+            return AlreadyReserved(held)
+        return EventStarted() if started else SoldOut()
+
+
+USER_ID = Parameter("user_id", models.BigIntegerField())
+# The seat and its row in one statement, the update first.
+BOOK = """
+WITH event AS ({}), reservation AS (
+    INSERT INTO reservation_reservation (event_id, user_id, created_at)
+    SELECT event.id, %s, %s FROM event
+    RETURNING id
+) SELECT event.*, reservation.id FROM event, reservation
+"""
+REASON = CompiledQuery(
+    lambda: (
+        Event.objects.filter(pk=EVENT_ID)
+        .only("pk")
+        .annotate(
+            started=HAS_STARTED,
+            held=Subquery(Reservation.objects.filter(event=OuterRef("pk"), user=USER_ID).order_by().values("pk")),
+        )
+    )
+)
 
 
 class Reservation(models.Model):
@@ -113,8 +160,10 @@ class Reservation(models.Model):
         # So that event.reservations.set() and add() are refused like every other edit.
         base_manager_name = "objects"
         constraints = [UniqueConstraint(name="reservation_once_per_user_and_event", fields=["user", "event"])]
-        # An event's attendees in their order, and all that goes with an event.
-        indexes = [Index(name="reservation_by_event", fields=["event", "id"])]
+        indexes = [
+            # An event's attendees in their order, and all that goes with an event.
+            Index(name="reservation_by_event", fields=["event", "id"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} at {self.event}"

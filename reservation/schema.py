@@ -2,11 +2,13 @@
 
 from http import HTTPStatus
 
+from drf_spectacular.utils import extend_schema_serializer
+
 from event.exceptions import EventStarted, SoldOut
 from event.schema import EVENT, NO_SUCH_EVENT, NO_SUCH_PAGE, NOT_ITS_ORGANIZER
 from eventmanagement.schema import NEEDS_TOKEN, describe, error, operation, refused
 from reservation.exceptions import AlreadyReserved
-from reservation.serializers import AttendeeSerializer, ReservationSerializer
+from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
 from reservation.views import AttendeeListView, ReservationViewSet
 
 TAGS = ["Reservations"]
@@ -15,6 +17,9 @@ RESERVATION = {"id": 1, "event": EVENT | {"seats_remaining": 39}, "user": "alice
 NO_SUCH_RESERVATION = error(
     HTTPStatus.NOT_FOUND, "No Reservation matches the given query.", "You hold no reservation with this id."
 )
+
+# What is sent to make a reservation, as clients know it.
+extend_schema_serializer(component_name="Reservation")(BookingSerializer)
 
 describe(
     ReservationViewSet,

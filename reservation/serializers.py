@@ -4,18 +4,13 @@ from rest_framework import serializers
 
 from event.models import Event
 from event.serializers import EventSerializer
+from eventmanagement.mixins import FieldsOnceMixin
 from reservation.models import Reservation
 
 
-class ReservationSerializer(serializers.ModelSerializer):
+class BookingSerializer(serializers.Serializer):
     # Not a PrimaryKeyRelatedField: it would read the event, and booking asks for it anyway.
-    event_id = serializers.IntegerField(write_only=True)
-    event = EventSerializer(read_only=True)
-    user = serializers.CharField(source="user.username", read_only=True)
-
-    class Meta:
-        model = Reservation
-        fields = ["id", "event_id", "event", "user", "created_at"]
+    event_id = serializers.IntegerField()
 
     def create(self, booking: dict[str, Any]) -> Reservation:
         try:
@@ -23,8 +18,20 @@ class ReservationSerializer(serializers.ModelSerializer):
         except Event.DoesNotExist:
             raise serializers.ValidationError({"event_id": ["There is no event with this id."]}) from None
 
+    def to_representation(self, reservation: Reservation) -> dict[str, Any]:
+        return ReservationSerializer().to_representation(reservation)
 
-class AttendeeSerializer(serializers.ModelSerializer):
+
+class ReservationSerializer(FieldsOnceMixin, serializers.ModelSerializer):
+    event = EventSerializer(read_only=True)
+    user = serializers.CharField(source="user.username", read_only=True)
+
+    class Meta:
+        model = Reservation
+        fields = ["id", "event", "user", "created_at"]
+
+
+class AttendeeSerializer(FieldsOnceMixin, serializers.ModelSerializer):
     user = serializers.CharField(source="user.username", read_only=True)
 
     class Meta:

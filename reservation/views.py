@@ -10,7 +10,7 @@ from event.permissions import IsOrganizer
 from eventmanagement.mixins import FilteredListMixin, MethodsFirstMixin
 from reservation.filters import ReservationFilter
 from reservation.models import Reservation, ReservationQuerySet
-from reservation.serializers import AttendeeSerializer, ReservationSerializer
+from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
 
 
 class ReservationViewSet(
@@ -30,6 +30,9 @@ class ReservationViewSet(
     filterset_class = ReservationFilter
     lookup_value_converter = "int"
     http_method_names = ["get", "head", "post", "delete"]
+
+    def get_serializer_class(self) -> type[BaseSerializer]:
+        return BookingSerializer if self.action == "create" else super().get_serializer_class()
 
     def get_queryset(self) -> ReservationQuerySet:
         return super().get_queryset().filter(user=self.request.user.pk)

@@ -4,6 +4,8 @@ import pytest
 from django.db import connection
 from django.db.backends.postgresql import base
 
+from reservation.models import Reservation
+
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's backend")
 
 
@@ -47,3 +49,14 @@ def test_connection_that_the_server_closed_is_not_usable():
 
     assert not connection.is_usable()
     connection.close()
+
+
+@on_postgresql
+def test_booking_is_planned_once_for_a_connection(bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        prepared = [statement for (statement,) in cursor.fetchall()]
+    assert any("INSERT INTO reservation_reservation" in statement for statement in prepared)
+    assert not any("pg_prepared_statements" in statement for statement in prepared)

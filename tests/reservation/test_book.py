@@ -158,13 +158,13 @@ def test_reservation_reads_as_who_and_where(bob, event):
 
 def test_seat_cancelled_between_refusal_and_answer_is_booked_again(bob, event, monkeypatch):
     Reservation.objects.book(user=bob, event_id=event.pk)
-    held = ReservationManager._held
+    reason = ReservationManager._reason
 
     def cancel_first(manager, user, event_id):
         Reservation.objects.get().cancel()
-        return held(manager, user, event_id)
+        return reason(manager, user, event_id)
 
-    monkeypatch.setattr(ReservationManager, "_held", cancel_first)
+    monkeypatch.setattr(ReservationManager, "_reason", cancel_first)
 
     Reservation.objects.book(user=bob, event_id=event.pk)
 

@@ -1,0 +1,88 @@
+"""What booking asks of the database: these statements, in this order, and no others."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from reservation.models import Reservation
+from tests.ledger import begin, sell_out
+
+# Without the suite's own transaction around it, each statement is what it is in production.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TOKEN = "FROM auth_user"
+EVENT = "FROM event_event"
+RESERVATION = "FROM reservation_reservation"
+# Whether a seat is held there already, and whether the event has started.
+REASON = f"{RESERVATION}, {EVENT}"
+if connection.vendor == "postgresql":
+    BOOK = ["UPDATE event_event, INSERT INTO reservation_reservation"]
+    REFUSED = DOUBLED = BOOK
+else:
+    TAKE = ["BEGIN", "UPDATE event_event"]
+    BOOK = [*TAKE, "INSERT INTO reservation_reservation", "COMMIT"]
+    REFUSED = [*TAKE, EVENT, "ROLLBACK"]
+    DOUBLED = [*TAKE, "INSERT INTO reservation_reservation", "ROLLBACK"]
+WORDS = r"\b(?:BEGIN|COMMIT|ROLLBACK)\b|(?:UPDATE|INSERT INTO|DELETE FROM|FROM) \"?\w+_\w+"
+
+
+def outline(sql):
+    """Say what a statement does to which tables."""
+    return ", ".join(words.replace('"', "") for words in re.findall(WORDS, sql))
+
+
+@pytest.fixture
+def asked(as_user, bob, routes):
+    """Make a request of bob's, and give the outlines of the statements that it took."""
+    client = as_user(bob)
+
+    def ask(method, address, body=None):
+        with CaptureQueriesContext(connection) as queries:
+            client.generic(method, address, body or "", content_type="application/json")
+        return [outline(query["sql"]) for query in queries]
+
+    return ask
+
+
+@pytest.fixture
+def book(asked, routes, event):
+    return lambda: asked("POST", routes.reservations, f'{{"event_id": {event.pk}}}')
+
+
+def test_booked(book):
+    assert book() == [TOKEN, *BOOK]
+
+
+def test_sold_out(book, event):
+    sell_out(event)
+
+    assert book() == [TOKEN, *REFUSED, REASON]
+
+
+def test_started(book, event):
+    begin(event)
+
+    assert book() == [TOKEN, *REFUSED, REASON]
+
+
+def test_already_reserved(book):
+    book()
+
+    assert book() == [TOKEN, *DOUBLED, REASON]
+
+
+def test_cancelled(asked, book, bob, routes):
+    book()
+
+    statements = asked("DELETE", routes.reservation(Reservation.objects.get()))
+
+    assert statements == [
+        TOKEN,
+        RESERVATION,
+        "BEGIN",
+        "UPDATE event_event",
+        "DELETE FROM reservation_reservation",
+        "COMMIT",
+    ]
