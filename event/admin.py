@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from event.exceptions import CapacityBelowReserved
-from event.models import Event, EventQuerySet
+from event.models import UPCOMING, Event, EventQuerySet
 
 
 def booked_bar(event: Event) -> SafeString:
@@ -80,7 +80,7 @@ class StartFilter(admin.SimpleListFilter):
             case "coming":
                 return events.upcoming()
             case "started":
-                return events.exclude(pk__in=events.upcoming().values("pk"))
+                return events.exclude(UPCOMING)
         return events
 
 

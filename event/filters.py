@@ -73,8 +73,7 @@ class EventFilter(django_filters.FilterSet):
         return events.filter(*words)
 
     def by_availability(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
-        bookable = events.bookable()
-        return bookable if value == "true" else events.exclude(pk__in=bookable.values("pk"))
+        return events.bookable() if value == "true" else events.not_bookable()
 
     def ordered(self, events: EventQuerySet, name: str, ordering: Any) -> EventQuerySet:
         return events.order_by(ordering, "id")

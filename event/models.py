@@ -208,6 +208,12 @@ class Event(models.Model):
             Index(name="event_by_start", fields=["start_time", "id"]),
             # ?organizer=, and the check that protects an organizer from deletion.
             Index(name="event_by_organizer", fields=["organizer", "start_time", "id"]),
+            # Ties are in the order of ids both ways, so each way has its own.
+            Index(name="event_by_capacity", fields=["capacity", "id"]),
+            Index(name="event_by_capacity_down", fields=["-capacity", "id"]),
+            # None for seats_remaining: every booking would write to every index of its event's row, where
+            # PostgreSQL now writes to none (a HOT update). To sort 100,000 events takes it some ten milliseconds.
+            # What search uses is made by the migration 0003, on PostgreSQL alone.
         ]
 
     def __str__(self) -> str:

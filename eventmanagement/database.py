@@ -2,7 +2,9 @@
 
 import sqlite3
 
+from django.apps.registry import Apps
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 # SQLSTATE classes and codes, from PostgreSQL's appendix A: no connection, not enough resources,
 # an operator's intervention (shutdown, a cancelled statement), a rollback that a retry may spare.
@@ -46,3 +48,9 @@ def violates(error: IntegrityError, model: type[models.Model], name: str) -> boo
         columns = ", ".join(f"{model._meta.db_table}.{field.column}" for field in fields)
         return str(cause).endswith(f"failed: {columns or name}")
     return cause.diag.constraint_name == name
+
+
+def lift_time_limit(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Let a migration take its time (``RunPython``): the limit on statements is for requests."""
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute("SET LOCAL statement_timeout = 0")

@@ -12,7 +12,6 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import IntegrityError, connections, models, transaction
 from django.db.models import Index, OuterRef, Subquery, UniqueConstraint
-from django.utils import timezone
 
 from event.exceptions import EventStarted, SoldOut
 from event.models import EVENT_ID, HAS_STARTED, TAKE_SEAT, Event, log_seats
@@ -86,20 +85,23 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
                     raise reason from None
 
     def _book(self, user: AbstractUser, event_id: int) -> "Reservation":
+        """Take the seat with its row; on PostgreSQL by one statement, elsewhere as ``save`` does it.
+
+        Raises SoldOut or EventStarted where there is no seat; which of them it is, ``_reason`` knows.
+        """
         connection = connections[self.db]
         if connection.vendor != "postgresql":
             return self.create(user=user, event_id=event_id)
-        now = timezone.now()
-        # A statement is a transaction of its own; within another one it takes a savepoint to fail alone.
-        with transaction.atomic() if connection.in_atomic_block else nullcontext():
-            booked = TAKE_SEAT.run({"event_id": event_id}, BOOK, user.pk, now)
-        if booked is None:
-            raise SoldOut
-        event, pk = booked
-        reservation = Reservation(pk=pk, event=event, user=user, created_at=now)
-        reservation._state.adding, reservation._state.db = False, self.db
-        reservation._log("taken", event.seats_remaining, pk)
-        return reservation
+        # By itself a statement is a transaction; within another one it takes a savepoint to fail alone.
+        with nullcontext() if connection.get_autocommit() else transaction.atomic(using=self.db):
+            booked = TAKE_SEAT.run({"event_id": event_id}, BOOK, user.pk)
+            if booked is None:
+                raise SoldOut
+            event, pk, created_at = booked
+            reservation = Reservation(pk=pk, event=event, user=user, created_at=created_at)
+            reservation._state.adding, reservation._state.db = False, self.db
+            reservation._log("taken", event.seats_remaining, pk)
+            return reservation
 
     def _reason(self, user: AbstractUser, event_id: int) -> Refusal:
         """Say why the user gets no seat, by one query."""
@@ -113,13 +115,14 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
 
 
 USER_ID = Parameter("user_id", models.BigIntegerField())
-# The seat and its row in one statement, the update first.
+# The seat and its row in one statement, the update first; the clock is read when the seat is taken, not
+# before the wait for it, so that reservations are as old as their ids say.
 BOOK = """
 WITH event AS ({}), reservation AS (
     INSERT INTO reservation_reservation (event_id, user_id, created_at)
-    SELECT event.id, %s, %s FROM event
-    RETURNING id
-) SELECT event.*, reservation.id FROM event, reservation
+    SELECT event.id, %s, clock_timestamp() FROM event
+    RETURNING id, created_at
+) SELECT event.*, reservation.id, reservation.created_at FROM event, reservation
 """
 REASON = CompiledQuery(
     lambda: (
@@ -163,6 +166,8 @@ class Reservation(models.Model):
         indexes = [
             # An event's attendees in their order, and all that goes with an event.
             Index(name="reservation_by_event", fields=["event", "id"]),
+            # A person's own, in their order.
+            Index(name="reservation_by_user", fields=["user", "id"]),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,28 @@
+from django.db import migrations
+
+from eventmanagement.database import lift_time_limit
+
+# What contains a word is found by the trigrams of the word: ?search= ignores the case as this index does.
+INDEX = (
+    "CREATE INDEX event_by_words ON event_event USING gin (UPPER(title) gin_trgm_ops, UPPER(description) gin_trgm_ops)"
+)
+
+
+def create_index(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        # To index a million events takes half a minute.
+        lift_time_limit(apps, schema_editor)
+        # Trusted: whoever may create in the database may create it.
+        schema_editor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        schema_editor.execute(INDEX)
+
+
+def drop_index(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute("DROP INDEX event_by_words")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("event", "0002_index_orderings_by_capacity")]
+
+    operations = [migrations.RunPython(create_index, drop_index)]

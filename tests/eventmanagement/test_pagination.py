@@ -1,0 +1,187 @@
+"""Long lists: their counts, their deep pages, and the indexes that they are read by."""
+
+from datetime import timedelta
+from itertools import chain
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+
+from event.filters import EventFilter
+from event.models import Event
+from eventmanagement import pagination
+from eventmanagement.pagination import LongListPaginator
+from reservation.models import Reservation
+from tests.ledger import sell_out
+
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's plans")
+
+
+@pytest.fixture
+def five(alice, event_of):
+    """Five events, a day apart."""
+    first = event_of(alice, title="0", capacity=4)
+    later = [
+        event_of(alice, title=str(n), capacity=4 + n % 2, start_time=first.start_time + timedelta(days=n))
+        for n in range(1, 5)
+    ]
+    return [first, *later]
+
+
+@pytest.fixture
+def long_from_three(monkeypatch):
+    """Let a count of more than three be a long list's."""
+    monkeypatch.setattr(pagination, "EXACT_COUNT", 3)
+    yield
+    cache.clear()
+
+
+def count(client, address, **query):
+    return client.get(address, query).json()["count"]
+
+
+def test_count_of_a_long_list_is_kept(api, routes, five, long_from_three):
+    count(api, routes.events)
+    five[0].delete()
+
+    assert count(api, routes.events) == 5
+
+
+def test_page_that_is_gone_is_not_there_whatever_the_count(api, routes, five, long_from_three):
+    count(api, routes.events)
+    five[0].delete()
+
+    assert api.get(routes.events, {"page": 5, "page_size": 1}).status_code == 404
+
+
+def test_count_is_taken_again_when_its_time_is_over(api, routes, five, long_from_three, monkeypatch):
+    monkeypatch.setattr(pagination, "COUNT_KEPT", 0)
+    count(api, routes.events)
+    five[0].delete()
+
+    assert count(api, routes.events) == 4
+
+
+def test_count_of_a_short_list_is_exact(api, routes, five):
+    count(api, routes.events)
+    five[0].delete()
+
+    assert count(api, routes.events) == 4
+
+
+def test_counts_are_kept_apart(api, as_user, alice, bob, routes, five, long_from_three):
+    for event in five[:4]:
+        Reservation.objects.book(user=bob, event_id=event.pk)
+
+    assert count(api, routes.events) == 5
+    assert count(api, routes.events, organizer=alice.pk) == 5
+    assert count(api, routes.events, search="3") == 1
+    assert count(as_user(bob), routes.reservations) == 4
+    assert count(as_user(alice), routes.reservations) == 0
+
+
+def test_kept_count_asks_no_database(api, routes, five, long_from_three, django_assert_num_queries):
+    count(api, routes.events)
+
+    with django_assert_num_queries(1):
+        count(api, routes.events)
+
+
+@pytest.mark.parametrize("ordering", ["start_time", "-start_time", "capacity", "-capacity", "seats_remaining"])
+def test_deep_pages_go_on_where_the_others_end(api, routes, five, ordering, monkeypatch):
+    whole = api.get(routes.events, {"ordering": ordering}).json()["results"]
+    monkeypatch.setattr(pagination, "SKIPPED", 1)
+
+    pages = [
+        api.get(routes.events, {"ordering": ordering, "page": page, "page_size": 2}).json()["results"]
+        for page in (1, 2, 3)
+    ]
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert list(chain(*pages)) == whole
+
+
+def test_deep_page_that_is_not_there(api, routes, five, monkeypatch):
+    monkeypatch.setattr(pagination, "SKIPPED", 1)
+
+    assert api.get(routes.events, {"page": 4, "page_size": 2}).status_code == 404
+
+
+def test_deep_page_takes_as_many_queries_as_any(api, routes, five, monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr(pagination, "SKIPPED", 1)
+
+    with django_assert_num_queries(2):
+        api.get(routes.events, {"page": 2, "page_size": 2})
+
+
+def plan_of_the_last(call, *switched_off):
+    """Give the plan of the last statement of a call, without these ways of PostgreSQL's: as over many rows."""
+    statements = []
+
+    def remember(execute, sql, parameters, many, context):
+        statements.append((sql, parameters))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(remember):
+        call()
+    sql, parameters = statements[-1]
+    with connection.cursor() as cursor:
+        for way in switched_off:
+            cursor.execute(f"SET LOCAL {way} = off")
+        cursor.execute(f"EXPLAIN {sql}", parameters)
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("ordering=", "event_by_start"),
+        ("ordering=-start_time", "event_by_start"),
+        ("ordering=capacity", "event_by_capacity"),
+        ("ordering=-capacity", "event_by_capacity_down"),
+        ("available=true", "event_by_start"),
+        ("available=false", "event_by_start"),
+        ("start_after=2030-01-01T00:00:00Z", "event_by_start"),
+        ("organizer=1", "event_by_organizer"),
+    ],
+)
+def test_lists_have_their_indexes(api, routes, five, query, index):
+    sell_out(five[0])
+
+    plan = plan_of_the_last(
+        lambda: api.get(f"{routes.events}?{query}"),
+        "enable_seqscan",
+        "enable_bitmapscan",
+        "enable_sort",
+        # Many events have the same capacity; few begin at the same moment.
+        *(["enable_incremental_sort"] if "capacity" in query else []),
+    )
+
+    assert f"using {index} " in plan
+
+
+@on_postgresql
+def test_search_has_its_index(five):
+    words = EventFilter({"search": "harbour"}, Event.objects.order_by()).qs
+
+    assert "event_by_words" in plan_of_the_last(words.count, "enable_seqscan", "enable_indexscan")
+
+
+@on_postgresql
+def test_own_reservations_have_their_index(bob):
+    own = LongListPaginator(Reservation.objects.filter(user=bob), 10)
+
+    plan = plan_of_the_last(lambda: list(own.page(1)), "enable_seqscan", "enable_bitmapscan", "enable_sort")
+
+    assert "reservation_by_user" in plan
+
+
+@on_postgresql
+def test_deep_page_skips_in_the_index_alone(five, monkeypatch):
+    monkeypatch.setattr(pagination, "SKIPPED", 1)
+    events = LongListPaginator(Event.objects.all(), 2)
+
+    plan = plan_of_the_last(lambda: list(events.page(2)), "enable_seqscan", "enable_bitmapscan")
+
+    assert "Index Only Scan using event_by_start" in plan
