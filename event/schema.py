@@ -40,6 +40,7 @@ describe(
         description="All events, the next first, ten on a page. Search them, or ask for those that still have seats.",
         tags=TAGS,
         auth=READER,
+        conditional=True,
         returns=EVENT,
         answers={200: EventSerializer(many=True)}
         | refused(fields={"start_after": ["Enter a valid date/time."]})
@@ -61,6 +62,7 @@ describe(
         description="With the number of seats that are free right now.",
         tags=TAGS,
         auth=READER,
+        conditional=True,
         returns=EVENT,
         answers={200: EventSerializer} | NEEDS_TOKEN | NO_SUCH_EVENT,
     ),

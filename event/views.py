@@ -12,10 +12,10 @@ from event.filters import EventFilter
 from event.models import Event
 from event.permissions import IsOrganizerOrReader, MayReadEvents
 from event.serializers import EventSerializer
-from eventmanagement.mixins import FilteredListMixin, MethodsFirstMixin
+from eventmanagement.mixins import ConditionalReadMixin, FilteredListMixin, MethodsFirstMixin
 
 
-class EventViewSet(MethodsFirstMixin, FilteredListMixin, ModelViewSet):
+class EventViewSet(MethodsFirstMixin, FilteredListMixin, ConditionalReadMixin, ModelViewSet):
     """Events: everybody finds them, whoever is signed in creates one, its organizer keeps it."""
 
     queryset = Event.objects.all()
@@ -32,8 +32,8 @@ class EventViewSet(MethodsFirstMixin, FilteredListMixin, ModelViewSet):
             self.check_object_permissions(self.request, event)
             if self.request.method not in SAFE_METHODS:
                 event.lock()
-        except Event.DoesNotExist as error:
-            raise Http404(error) from None
+        except Event.DoesNotExist:
+            raise Http404("No Event matches the given query.") from None
         return event
 
     def perform_create(self, serializer: BaseSerializer) -> None:

@@ -1,11 +1,18 @@
 """What the apps' views and serializers share."""
 
+from collections.abc import Callable, Iterable
 from functools import cache
+from hashlib import blake2b
 from typing import Any
 
-from django.db.models import QuerySet
+from django.conf import settings
+from django.db.models import Model, QuerySet
+from django.http import HttpResponse, HttpResponseNotModified
+from django.utils.http import parse_etags
+from django_filters import FilterSet
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.serializers import Field, Serializer
 
 
@@ -21,12 +28,52 @@ class MethodsFirstMixin:
 
 
 class FilteredListMixin:
-    """Filter the list alone: to one row, a query parameter is one that it doesn't know."""
+    """Filter the list alone, and only where a filter is asked for.
+
+    To one row, a query parameter is one that it doesn't know.
+    """
 
     action: str
+    request: Request
+    filterset_class: type[FilterSet]
 
     def filter_queryset(self, queryset: QuerySet) -> QuerySet:
-        return super().filter_queryset(queryset) if self.action == "list" else queryset
+        asked = self.filterset_class.base_filters.keys() & self.request.query_params.keys()
+        return super().filter_queryset(queryset) if asked and self.action == "list" else queryset
+
+
+class ConditionalReadMixin:
+    """Say 304 to a client that has the answer already, before it is made: pollers ask for what rarely changes.
+
+    The tag is of the rows as the database has just given them, so that it changes with every seat,
+    and of the version, which may show them otherwise.
+    """
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        row = self.get_object()
+        return self._unless_known([row], lambda: Response(self.get_serializer(row).data))
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self._unless_known(
+            page,
+            lambda: self.get_paginated_response(self.get_serializer(page, many=True).data),
+            self.paginator.page.paginator.count,
+        )
+
+    def _unless_known(self, rows: Iterable[Model], answer: Callable[[], Response], *more: Any) -> HttpResponse:
+        request = self.request
+        said = [[getattr(row, field.attname) for field in row._meta.concrete_fields] for row in rows]
+        asked = request.build_absolute_uri(), request.accepted_media_type, settings.PROJECT["version"]
+        tag = f'"{blake2b(repr((said, more, asked)).encode(), digest_size=16).hexdigest()}"'
+        known = parse_etags(request.headers.get("If-None-Match", ""))
+        # A proxy that compresses makes the tag a weak one.
+        is_known = "*" in known or tag in {each.removeprefix("W/") for each in known}
+        response = HttpResponseNotModified() if is_known else answer()
+        response["ETag"] = tag
+        # Keep it, but ask each time: a seat may have been sold.
+        response["Cache-Control"] = "no-cache"
+        return response
 
 
 class FieldsOnceMixin:

@@ -58,6 +58,22 @@ HEADERS = [
     ),
 ]
 
+# A read that answers 304 to whoever has the answer already.
+CONDITIONAL = [
+    OpenApiParameter(
+        "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` of the answer that you have."
+    ),
+    OpenApiParameter(
+        "ETag",
+        str,
+        OpenApiParameter.HEADER,
+        description="Changes with the answer; send it as `If-None-Match` next time.",
+        required=True,
+        response=[200, 304],
+    ),
+]
+UNCHANGED = {HTTPStatus.NOT_MODIFIED.value: OpenApiResponse(description="What you have is still right.")}
+
 
 class AutoSchema(openapi.AutoSchema):
     def get_paginated_name(self, serializer_name: str) -> str:
@@ -110,13 +126,15 @@ def operation(
     answers: dict[int, Any],
     sends: dict[str, Any] | None = None,
     returns: dict[str, Any] | None = None,
+    conditional: bool = False,
     **options: Any,
 ) -> Callable:
     """Describe an operation: its own answers, with an example of what is sent and returned.
 
-    What every operation may answer is added: 503, and 413 and 415 where there is a body to read.
+    What every operation may answer is added: 503, and 413 and 415 where there is a body to read;
+    304 where the read is conditional.
     """
-    answers = answers | UNAVAILABLE
+    answers = answers | UNAVAILABLE | (UNCHANGED if conditional else {})
     for status in answers.keys() & {200, 201}:
         answers[status] = OpenApiResponse(answers[status], HTTPStatus(status).phrase)
     examples = []
@@ -130,7 +148,7 @@ def operation(
         summary=summary,
         responses=dict(sorted(answers.items())),
         examples=examples,
-        parameters=HEADERS,
+        parameters=[*HEADERS, *(CONDITIONAL if conditional else [])],
         **options,
     )
 

@@ -60,6 +60,11 @@ def test_event_that_is_not_there(api, routes, event_id):
     assert answer.json().keys() == {"detail"}
 
 
+@pytest.mark.parametrize("event_id", [99, 2**63])
+def test_event_that_is_not_there_is_told_in_a_sentence(api, routes, event_id):
+    assert api.get(routes.event(event_id)).json() == {"detail": "No Event matches the given query."}
+
+
 def test_one_event_is_not_filtered(api, routes, event):
     assert api.get(f"{routes.event(event)}?search=opera&available=perhaps").status_code == 200
 

@@ -1,0 +1,117 @@
+"""Whoever has the answer already is told so, and nobody is told so who has not."""
+
+import pytest
+from django.db import connection
+
+from reservation.models import Reservation
+
+
+@pytest.fixture(params=["event", "events"])
+def address(request, routes, event):
+    return routes.event(event) if request.param == "event" else routes.events
+
+
+@pytest.fixture
+def tag(api, address):
+    return api.get(address)["ETag"]
+
+
+def status(client, address, tag):
+    return client.get(address, headers={"if-none-match": tag}).status_code
+
+
+def test_what_is_unchanged_is_not_sent_again(api, address, tag):
+    answer = api.get(address, headers={"if-none-match": tag})
+
+    assert answer.status_code == 304
+    assert answer.content == b""
+    assert answer["ETag"] == tag
+
+
+@pytest.mark.parametrize("spelled", ["W/{}", '"other", {}', "*"])
+def test_tag_is_known_however_it_is_sent(api, address, tag, spelled):
+    assert status(api, address, spelled.format(tag)) == 304
+
+
+def test_other_conditions_are_not_read(api, address):
+    conditions = {"if-match": '"other"', "if-unmodified-since": "Thu, 01 Jan 2099 00:00:00 GMT"}
+
+    assert api.get(address, headers=conditions).status_code == 200
+
+
+def test_release_changes_the_tag(api, address, tag, settings):
+    settings.PROJECT = settings.PROJECT | {"version": "1.0.1"}
+
+    assert status(api, address, tag) == 200
+
+
+def test_answer_is_kept_but_asked_for_again(api, address):
+    assert api.get(address)["Cache-Control"] == "no-cache"
+
+
+def test_head_is_conditional_too(api, address, tag):
+    assert api.head(address, headers={"if-none-match": tag}).status_code == 304
+
+
+def test_booking_changes_the_tag(api, address, tag, bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    answer = api.get(address, headers={"if-none-match": tag})
+
+    assert answer.status_code == 200
+    assert 'seats_remaining":9' in answer.content.decode()
+    assert answer["ETag"] != tag
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("title", "Recital"),
+        ("description", "Sold by the row"),
+        ("start_time", "2031-01-01 10:00:00+00:00"),
+        ("end_time", "2999-01-01 10:00:00+00:00"),
+        ("show_time", "2031-01-01 09:00:00+00:00"),
+        ("capacity", 11),
+        ("seats_remaining", 3),
+    ],
+)
+def test_everything_that_is_shown_changes_the_tag(api, address, tag, event, column, value):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE event_event SET end_time = '2998-01-01 10:00:00+00:00'")
+        before = api.get(address)["ETag"]
+        cursor.execute(f"UPDATE event_event SET {column} = %s", [value])
+
+    assert status(api, address, before) == 200
+
+
+def test_new_event_changes_the_list(api, routes, alice, event_of, event):
+    tag = api.get(routes.events)["ETag"]
+    event_of(alice)
+
+    assert status(api, routes.events, tag) == 200
+
+
+def test_list_knows_what_was_asked(api, routes, event):
+    tag = api.get(routes.events)["ETag"]
+
+    assert status(api, f"{routes.events}?page_size=1", tag) == 200
+
+
+def test_list_knows_of_events_beyond_the_page(api, routes, alice, event_of, event):
+    tag = api.get(f"{routes.events}?page_size=1")["ETag"]
+    event_of(alice, start_time=event.end_time)
+
+    assert status(api, f"{routes.events}?page_size=1", tag) == 200
+
+
+def test_event_that_is_gone_is_not_found(api, routes, event):
+    tag = api.get(routes.event(event))["ETag"]
+    event.delete()
+
+    assert status(api, routes.event(event), tag) == 404
+
+
+def test_closed_events_are_not_confirmed(api, address, tag, settings):
+    settings.EVENTS_PUBLIC = False
+
+    assert status(api, address, tag) == 401
