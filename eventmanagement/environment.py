@@ -118,8 +118,10 @@ def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
     switches = [f"-c {name}={value}" for name, value in limits.items()]
     # A URL may bring options of its own: they come last and win.
     options["options"] = " ".join([*switches, options.get("options", "")]).strip()
-    # PostgreSQL is told values beside the statement: what is planned once (postgresql/base.py) runs with any.
-    options["server_side_binding"] = True
+    # PostgreSQL is told values beside the statement: what is planned once runs with any. What that is, the
+    # cursor says (postgresql/base.py); without a threshold psycopg would prepare nothing.
+    options.setdefault("server_side_binding", True)
+    options.setdefault("prepare_threshold", 0)
     for name, value in REACHING_POSTGRESQL.items():
         options.setdefault(name, value)
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}

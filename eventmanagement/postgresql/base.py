@@ -4,6 +4,8 @@ import select
 from typing import Any
 
 from django.db.backends.postgresql import base
+from psycopg import Error
+from psycopg.errors import FeatureNotSupported
 from psycopg.pq import TransactionStatus
 
 from eventmanagement.postgresql import Prepared
@@ -11,20 +13,34 @@ from eventmanagement.postgresql import Prepared
 
 class Cursor(base.ServerBindingCursor):
     def execute(self, query: Any, params: Any = None, **options: Any) -> "Cursor":
-        return super().execute(query, params, **{"prepare": isinstance(query, Prepared)} | options)
+        """Execute as ever; plan a ``Prepared`` query once, and anew where its plan no longer holds.
+
+        PostgreSQL refuses a plan whose columns have changed their type meanwhile. And psycopg loses
+        sight of a plan whose first run fails, which the server would keep.
+        """
+        prepare = isinstance(query, Prepared)
+        try:
+            return super().execute(query, params, **{"prepare": prepare} | options)
+        except Error as error:
+            if not prepare or self.connection.info.transaction_status != TransactionStatus.IDLE:
+                raise
+            # Prepared itself, because that is how psycopg forgets the plans as well.
+            super().execute("DEALLOCATE ALL", prepare=True)
+            if not isinstance(error, FeatureNotSupported):
+                raise
+            return super().execute(query, params, prepare=True)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
-        # Without a threshold psycopg would prepare nothing; whether it does is the cursor's to say.
-        return super().get_connection_params() | {"cursor_factory": Cursor, "prepare_threshold": 0}
+        return super().get_connection_params() | {"cursor_factory": Cursor}
 
     def is_usable(self) -> bool:
         """Say whether the server still holds the connection.
 
-        Nobody sends anything to an idle client but a server that lets go of it: by a message, by
-        closing the socket, mostly by both. So the server is asked only where something has arrived,
-        or where the connection is not idle.
+        Hardly anything is sent to an idle client but by a server that lets go of it: a message, the
+        end of the stream, mostly both. So the server is asked only where something has arrived, or
+        where the connection is not idle.
         """
         return self._is_idle_and_silent() or super().is_usable()
 

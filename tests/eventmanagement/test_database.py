@@ -4,7 +4,9 @@ import pytest
 from django.db import connection
 from django.db.backends.postgresql import base
 
+from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation
+from tests.ledger import assert_balanced
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's backend")
 
@@ -60,3 +62,52 @@ def test_booking_is_planned_once_for_a_connection(bob, event):
         prepared = [statement for (statement,) in cursor.fetchall()]
     assert any("INSERT INTO reservation_reservation" in statement for statement in prepared)
     assert not any("pg_prepared_statements" in statement for statement in prepared)
+
+
+@pytest.fixture
+def other_session():
+    """A session beside the test's, as somebody else's would be."""
+    other = connection.copy()
+    with other.cursor() as cursor:
+        yield cursor
+    other.close()
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_plan_is_made_anew_when_a_column_has_changed(bob, carol, event, other_session):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    other_session.execute("ALTER TABLE event_event ALTER COLUMN title TYPE varchar(300)")
+    try:
+        assert Reservation.objects.book(user=carol, event_id=event.pk).event.seats_remaining == 8
+    finally:
+        other_session.execute("ALTER TABLE event_event ALTER COLUMN title TYPE varchar(200)")
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_refused_bookings_leave_no_plans_behind(bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    connection.close()
+
+    for _ in range(3):
+        with pytest.raises(AlreadyReserved):
+            Reservation.objects.book(user=bob, event_id=event.pk)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%%INSERT INTO%%'")
+        assert cursor.fetchone() == (0,)
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_booking_belongs_to_a_transaction_that_is_managed_by_hand(bob, event):
+    connection.set_autocommit(False)
+    try:
+        Reservation.objects.book(user=bob, event_id=event.pk)
+        connection.rollback()
+    finally:
+        connection.set_autocommit(True)
+
+    assert not Reservation.objects.exists()
+    assert_balanced()
