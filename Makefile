@@ -16,7 +16,7 @@ export POETRY_CACHE_DIR := $(CURDIR)/.venv/poetry/cache
 export POETRY_CONFIG_DIR := $(CURDIR)/.venv/poetry/config
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check
+.PHONY: run test check bench
 
 run: export DEBUG := $(or $(DEBUG),true)
 run: .venv/main
@@ -41,6 +41,9 @@ check: .venv/all
 	.venv/bin/python manage.py check --deploy --fail-level WARNING
 	.venv/bin/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	.venv/poetry/bin/poetry check --lock
+
+bench: .venv/all
+	.venv/bin/python -m tests.benchmark $(if $(PICTURE),--picture $(PICTURE))
 
 # The environment: .venv/main to run, .venv/all to work on it.
 .venv/main .venv/all: .venv/%: poetry.lock | .venv/poetry/bin/poetry

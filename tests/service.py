@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,10 +31,23 @@ class Answer(NamedTuple):
         return json.loads(self.text)
 
 
-class Service:
-    """gunicorn on a free port, serving the database of a cluster."""
+GUNICORN = Path(sys.executable).parent / "gunicorn"
 
-    def __init__(self, cluster: Cluster, log: Path, **environment: str) -> None:
+
+class Service:
+    """gunicorn on a free port, serving the database of a cluster; or another server that knows PORT.
+
+    ``ready`` is a path that answers 200 once the service can be used.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        log: Path,
+        command: Sequence[str | Path] = (GUNICORN,),
+        ready: str = "/readyz",
+        **environment: str,
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -48,12 +61,13 @@ class Service:
         self.manage("migrate", "--verbosity=0")
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                [Path(sys.executable).parent / "gunicorn"],
+                [part.format(port=self.port) for part in map(str, command)],
                 cwd=settings.BASE_DIR,
                 env=self.environment,
                 stdout=output,
                 stderr=output,
             )
+        self.ready = ready
         self.wait_until_ready()
 
     def manage(self, *arguments: str) -> str:
@@ -80,7 +94,7 @@ class Service:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.request("GET", "/readyz").status == 200:
+                if self.request("GET", self.ready).status == 200:
                     return
             time.sleep(0.05)
         raise TimeoutError("the service did not become ready")

@@ -1,0 +1,409 @@
+"""How fast the service is beside others, in one run on one machine: ``python -m tests.benchmark``.
+
+A throwaway PostgreSQL with durable commits serves everybody in turn: this service, REST framework
+as it comes (``stock``), and pgbench with the same statements, which is what the database allows.
+wrk asks; every answer is looked at, and after each sale the ledger must balance. Absolute numbers
+are this machine's; the ratios are what is reported.
+"""
+
+import argparse
+import json
+import os
+import random
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from tests.postgres import SETTINGS, Cluster
+
+THIS, STOCK, PGBENCH_NAME = "this service", "stock DRF", "pgbench"
+PEOPLE = 20_000
+SPREAD = 500
+CONNECTIONS = 32
+FEW, MANY = 1_000, 100_000
+# What a booking is to the database: pgbench runs it from its prepared statements.
+PGBENCH = """
+\\set n :n + 1
+\\set person :first_person + :client_id * :each + :n % :each
+\\set event :first_event + (:n / :each + :n + :client_id) % :events
+SELECT u.id, u.username, u.is_active FROM authtoken_token t JOIN auth_user u ON u.id = t.user_id
+ WHERE t.key = lpad(to_hex((:person)::bigint), 40, '0');
+BEGIN;
+UPDATE event_event SET seats_remaining = seats_remaining - 1
+ WHERE id = :event AND seats_remaining > 0 AND start_time > statement_timestamp();
+INSERT INTO reservation_reservation (event_id, user_id, created_at) VALUES (:event, :person, now()) RETURNING id;
+SELECT * FROM event_event WHERE id = :event;
+COMMIT;
+"""
+
+
+@dataclass
+class Run:
+    """What one system did with one workload for a few seconds."""
+
+    per_second: float
+    # Milliseconds of the server's processors for one answer; none where there is no server.
+    cpu: float | None = None
+    p50: float | None = None
+    p99: float | None = None
+
+
+@dataclass
+class Workload:
+    """What is asked, and what every answer must be."""
+
+    name: str
+    status: int
+    text: str
+    # Write the requests of one run; give the events whose ledger the run moves.
+    prepare: Callable[[Path], list[int]]
+    of_pgbench: bool = False
+    # How many events there are besides those of the sales.
+    events_listed: int = 0
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+
+
+def key(person: int) -> str:
+    return f"{person:040x}"
+
+
+def line(method: str, path: str, token: str = "", body: str = "") -> str:
+    return f"{method}\t{path}\t{token}\t{body}\n"
+
+
+class Stage:
+    """The database, made and looked at by the project's own ORM."""
+
+    def __init__(self) -> None:
+        from django.contrib.auth.models import User
+        from rest_framework.authtoken.models import Token
+
+        people = User.objects.bulk_create((User(username=f"person{n}") for n in range(PEOPLE)), 1000)
+        Token.objects.bulk_create((Token(key=key(person.pk), user=person) for person in people), 1000)
+        self.people = [person.pk for person in people]
+
+    def events(self, count: int, capacity: int = 1_000_000, title: str = "Sale") -> list[int]:
+        """Make events that are still to come, and far behind those of the lists."""
+        from event.models import Event
+
+        start = datetime(2900, 1, 1, tzinfo=UTC)
+        made = Event.objects.bulk_create(
+            (
+                Event(
+                    title=title,
+                    description="Everybody wants to go there.",
+                    start_time=start,
+                    end_time=start + timedelta(hours=2),
+                    capacity=capacity,
+                    organizer_id=self.people[0],
+                )
+                for _ in range(count)
+            ),
+            1000,
+        )
+        return [event.pk for event in made]
+
+    def fill_lists(self, count: int) -> None:
+        """Let there be so many events that the lists begin with."""
+        from event.models import Event
+
+        missing = count - Event.objects.filter(start_time__lt=datetime(2800, 1, 1, tzinfo=UTC)).count()
+        if missing <= 0:
+            return
+        start = datetime(2700, 1, 1, tzinfo=UTC)
+        choose = random.Random(1)
+        Event.objects.bulk_create(
+            (
+                Event(
+                    title=f"Evening {number}",
+                    description="Two sets by the water. Bring a coat.",
+                    start_time=(begins := start + timedelta(minutes=choose.randrange(500_000))),
+                    end_time=begins + timedelta(hours=2),
+                    capacity=choose.randrange(10, 500),
+                    organizer_id=choose.choice(self.people[:1000]),
+                )
+                for number in range(missing)
+            ),
+            1000,
+        )
+        self.settle()
+
+    def settle(self) -> None:
+        """Do now what the database would do in the middle of somebody's run."""
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE")
+            cursor.execute("CHECKPOINT")
+
+    def sale(self, events: int, requests: Path) -> list[int]:
+        """Let everybody book once for each of the sale's events, as far as they come."""
+        sale = self.events(events)
+        with requests.open("w") as file:
+            for nth, person in enumerate(self.people):
+                file.write(line("POST", "/api/reservations/", key(person), f'{{"event_id": {sale[nth % events]}}}'))
+        return sale
+
+    def sold_out(self, requests: Path) -> list[int]:
+        from reservation.models import Reservation
+
+        [event] = self.events(1, capacity=1)
+        Reservation.objects.create(user_id=self.people[0], event_id=event)
+        with requests.open("w") as file:
+            for person in self.people[1:]:
+                file.write(line("POST", "/api/reservations/", key(person), f'{{"event_id": {event}}}'))
+        return [event]
+
+    def reading(self, path: str, requests: Path) -> list[int]:
+        requests.write_text(line("GET", path))
+        return []
+
+    def reserved(self, events: Iterable[int]) -> int:
+        """Count the reservations, and see that each event's seats say the same."""
+        from django.db.models import Count
+
+        from event.models import Event
+
+        counted = Event.objects.filter(pk__in=events).annotate(held=Count("reservations"))
+        for event in counted:
+            assert event.reserved == event.held, f"event {event.pk}: {event.reserved} seats, {event.held} reservations"
+        return sum(event.held for event in counted)
+
+
+def ask(service, workload: Workload, stage: Stage, seconds: int, directory: Path) -> Run:
+    """Let wrk ask for some seconds; raise AssertionError where an answer or the ledger is wrong."""
+    requests = directory / "requests"
+    events = workload.prepare(requests)
+    reserved_before = stage.reserved(events)
+    stage.settle()
+    environment = {"BENCH_REQUESTS": str(requests), "BENCH_STATUS": str(workload.status), "BENCH_TEXT": workload.text}
+    if workload.status == 304:
+        environment["BENCH_ETAG"] = service.request("GET", requests.read_text().split("\t")[1]).headers["ETag"]
+    cpu_before = cpu_seconds(service.process.pid)
+    script = Path(__file__).with_name("wrk.lua")
+    done = subprocess.run(
+        [
+            "wrk",
+            "-t1",
+            f"-c{CONNECTIONS}",
+            f"-d{seconds}s",
+            "--timeout=30s",
+            "-s",
+            script,
+            f"http://127.0.0.1:{service.port}",
+        ],
+        env=os.environ | environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    cpu = cpu_seconds(service.process.pid) - cpu_before
+    counted = json.loads(done.stdout.splitlines()[-1])
+    assert counted["wrong"] == counted["unanswered"] == 0, f"{workload.name}: {counted}"
+    reserved = stage.reserved(events) - reserved_before
+    if workload.status == 201:
+        # When wrk stops, each of its connections may have asked for one more.
+        assert counted["right"] <= reserved <= counted["right"] + CONNECTIONS, f"{reserved} reserved, {counted}"
+    else:
+        assert reserved == 0
+    right = counted["right"]
+    return Run(right / counted["seconds"], cpu * 1000 / right, counted["p50"], counted["p99"])
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time of a process and its descendants so far."""
+    spent = 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            spent += cpu_seconds(int(child))
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return spent + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run_pgbench(cluster: Cluster, workload: Workload, stage: Stage, seconds: int, directory: Path) -> Run:
+    """Let pgbench make the same bookings from prepared statements."""
+    events = workload.prepare(directory / "requests")
+    stage.settle()
+    script = directory / "booking.sql"
+    script.write_text(PGBENCH)
+    variables = {
+        "n": 0,
+        "first_person": stage.people[0],
+        "each": PEOPLE // CONNECTIONS,
+        "first_event": events[0],
+        "events": len(events),
+    }
+    done = subprocess.run(
+        [
+            cluster.bin / "pgbench",
+            "--no-vacuum",
+            "--protocol=prepared",
+            f"--client={CONNECTIONS}",
+            "--jobs=1",
+            f"--time={seconds}",
+            f"--file={script}",
+            *(f"--define={name}={value}" for name, value in variables.items()),
+            f"--host={cluster.directory}",
+            "--username=postgres",
+            "postgres",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    [tps] = (row.split()[2] for row in done.stdout.splitlines() if row.startswith("tps"))
+    assert stage.reserved(events) > 0
+    return Run(float(tps))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=3, help="how long each run takes (default: 3)")
+    parser.add_argument("--repetitions", type=int, default=3, help="how often each is run (default: 3)")
+    parser.add_argument("--only", default="", help="only the workloads with this in their name")
+    parser.add_argument("--picture", type=Path, help="where to draw the rates, as SVG")
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="one more server on the same database; {port} stands for where it is to listen",
+    )
+    options = parser.parse_args()
+    if not shutil.which("wrk"):
+        sys.exit("wrk makes the requests and is not on the path: it is a package of most systems.")
+
+    cluster = Cluster()
+    with ExitStack() as stack:
+        stack.callback(cluster.remove)
+        # Durable commits; nothing that the database does by itself falls into somebody's run.
+        cluster.start(fsync="on", shared_buffers="1GB", max_wal_size="4GB", autovacuum="off")
+        for name in SETTINGS:
+            os.environ.pop(name, None)
+        os.environ |= {
+            "DATABASE_URL": cluster.url,
+            "SECRET_KEY": "for-the-benchmark-only-for-the-benchmark-only-for-it",
+            "DJANGO_SETTINGS_MODULE": "eventmanagement.settings",
+        }
+        import django
+
+        django.setup()
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        results = compare(cluster, stack, directory, options)
+    report = table(results)
+    print(report)
+    if options.picture:
+        options.picture.write_text(picture(results))
+
+
+def compare(cluster: Cluster, stack: ExitStack, directory: Path, options: argparse.Namespace) -> list[Workload]:
+    """Run every workload on every system, one after the other, again and again."""
+    import logging
+
+    from tests.service import GUNICORN, Service
+
+    logging.getLogger("event.seats").setLevel(logging.WARNING)
+    twin = "--env=DJANGO_SETTINGS_MODULE=tests.benchmark.stock.settings", "django.core.wsgi:get_wsgi_application()"
+    commands: dict[str, Sequence[str | Path]] = {
+        THIS: [GUNICORN],
+        STOCK: [GUNICORN, "--config=/dev/null", "--bind=127.0.0.1:{port}", "--workers=2", "--threads=8", *twin],
+    }
+    commands |= {name: shlex.split(command) for name, _, command in (each.partition("=") for each in options.against)}
+    services = {}
+    for name, command in commands.items():
+        services[name] = Service(cluster, directory / f"{name}.log", command, "/api/events/")
+        stack.callback(services[name].stop)
+    stage = Stage()
+
+    event = f"/api/events/{stage.events(1)[0]}/"
+    booked = '"seats_remaining":'
+    page = partial(stage.reading, "/api/events/")
+    workloads = [
+        Workload("book, one event", 201, booked, partial(stage.sale, 1), of_pgbench=True),
+        Workload(f"book, {SPREAD} events", 201, booked, partial(stage.sale, SPREAD), of_pgbench=True),
+        Workload("refuse, sold out", 400, "sold_out", stage.sold_out),
+        Workload("read an event", 200, booked, partial(stage.reading, event)),
+        Workload("read it, unchanged", 304, "", partial(stage.reading, event)),
+        Workload(f"list, {FEW:,} events", 200, booked, page, events_listed=FEW),
+        Workload(f"list, unchanged, {FEW:,}", 304, "", page, events_listed=FEW),
+        Workload(f"list, {MANY:,} events", 200, booked, page, events_listed=MANY),
+    ]
+    workloads = [workload for workload in workloads if options.only in workload.name]
+    for workload in workloads:
+        stage.fill_lists(workload.events_listed)
+        # Twins without tags can't say that nothing has changed.
+        able = [
+            name
+            for name in services
+            if workload.status != 304 or "ETag" in services[name].request("GET", event).headers
+        ]
+        for _ in range(options.repetitions):
+            for name in able:
+                run = ask(services[name], workload, stage, options.seconds, directory)
+                workload.runs.setdefault(name, []).append(run)
+            if workload.of_pgbench:
+                run = run_pgbench(cluster, workload, stage, options.seconds, directory)
+                workload.runs.setdefault(PGBENCH_NAME, []).append(run)
+        print(f"{workload.name}: {', '.join(f'{name} {median(runs):.0f}/s' for name, runs in workload.runs.items())}")
+    return workloads
+
+
+def median(runs: list[Run], what: str = "per_second") -> float:
+    return statistics.median(getattr(run, what) for run in runs)
+
+
+def table(workloads: list[Workload]) -> str:
+    """Tell every rate with its spread over the repetitions, and as a ratio to the stock twin's."""
+    lines = [
+        "",
+        "| workload | system | answers a second (spread) | of stock | ms of CPU each | p50, p99 ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for workload in workloads:
+        yardstick = median(workload.runs.get(STOCK) or workload.runs[THIS])
+        for name, runs in workload.runs.items():
+            rates = [run.per_second for run in runs]
+            of_server = (
+                f"{median(runs, 'cpu'):.2f} | {median(runs, 'p50'):.0f}, {median(runs, 'p99'):.0f}"
+                if runs[0].cpu
+                else "|"
+            )
+            ratio = f"{median(runs) / yardstick:.2f}" if STOCK in workload.runs else ""
+            lines.append(
+                f"| {workload.name} | {name} | {median(runs):.0f} ({min(rates):.0f}-{max(rates):.0f}) "
+                f"| {ratio} | {of_server} |"
+            )
+    return "\n".join(lines)
+
+
+def picture(workloads: list[Workload]) -> str:
+    """Draw the rates as bars, each workload's in shares of its fastest."""
+    colors = {THIS: "#2b6cb0", STOCK: "#a0aec0", PGBENCH_NAME: "#e2e8f0"}
+    shapes, y = [], 10
+    for workload in workloads:
+        shapes.append(f'<text x="170" y="{y + 15}" text-anchor="end" font-weight="bold">{workload.name}</text>')
+        fastest = max(median(runs) for runs in workload.runs.values())
+        for name, runs in workload.runs.items():
+            width = 400 * median(runs) / fastest
+            label = f"{median(runs):,.0f} {name}"
+            shapes.append(
+                f'<rect x="180" y="{y}" width="{width:.0f}" height="20" fill="{colors.get(name, "#ed8936")}"/>'
+            )
+            shapes.append(f'<text x="{186 + width:.0f}" y="{y + 15}">{label}</text>')
+            y += 24
+        y += 12
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{y}" font-family="sans-serif" font-size="13">'
+    return "\n".join([head, f'<rect width="760" height="{y}" fill="white"/>', *shapes, "</svg>", ""])
+
+
+if __name__ == "__main__":
+    main()

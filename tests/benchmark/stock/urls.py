@@ -1,0 +1,11 @@
+from django.urls import include, path
+from rest_framework.routers import DefaultRouter
+
+from eventmanagement.views import readyz
+from tests.benchmark.stock.views import EventViewSet, ReservationViewSet
+
+router = DefaultRouter()
+router.register("events", EventViewSet)
+router.register("reservations", ReservationViewSet)
+
+urlpatterns = [path("api/", include(router.urls)), path("readyz", readyz)]
