@@ -28,7 +28,7 @@ def test_person_sees_their_own(as_user, bob, routes, two_seats):
 
 def test_reservations_are_found_by_event(as_user, bob, routes, event, two_seats):
     assert ids(as_user(bob).get(routes.reservations, {"event": event.pk})) == [two_seats[1].pk]
-    assert ids(as_user(bob).get(routes.reservations, {"event": 99})) == []
+    assert ids(as_user(bob).get(routes.reservations, {"event": 2**63 - 1})) == []
 
 
 @pytest.mark.parametrize("value", ["x", "1.5", "%00", "9" * 5000, "9223372036854775808"])
