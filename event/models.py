@@ -45,6 +45,7 @@ def log_seats(
 
 
 UPCOMING = Q(start_time__gt=Now())
+HAS_STARTED = ~UPCOMING
 BOOKABLE = UPCOMING & Q(seats_remaining__gt=0)
 
 
@@ -156,7 +157,6 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
         return self.annotate(started=HAS_STARTED).values_list("started", flat=True).get(pk=event_id)
 
 
-HAS_STARTED = Q(start_time__lte=Now())
 EVENT_ID = Parameter("event_id", models.BigIntegerField())
 TAKE_SEAT = CompiledQuery(
     lambda: Event.objects.bookable().filter(pk=EVENT_ID), seats_remaining=F("seats_remaining") - 1

@@ -19,6 +19,7 @@ from tests.postgres import SETTINGS, Cluster
 
 # Seconds until something that should have happened counts as failed.
 PATIENCE = 30
+GUNICORN = Path(sys.executable).parent / "gunicorn"
 
 
 class Answer(NamedTuple):
@@ -31,13 +32,11 @@ class Answer(NamedTuple):
         return json.loads(self.text)
 
 
-GUNICORN = Path(sys.executable).parent / "gunicorn"
-
-
 class Service:
-    """gunicorn on a free port, serving the database of a cluster; or another server that knows PORT.
+    """gunicorn on a free port, serving the database of a cluster; or another server, by its command.
 
-    ``ready`` is a path that answers 200 once the service can be used.
+    In the command ``{port}`` stands for the port, which PORT names as well. ``ready`` is a path
+    that answers 200 once the service can be used.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """How fast the service is beside others, in one run on one machine: ``python -m tests.benchmark``.
 
 A throwaway PostgreSQL with durable commits serves everybody in turn: this service, REST framework
-as it comes (``stock``), and pgbench with the same statements, which is what the database allows.
+as it comes (the package ``stock``), and pgbench with the same statements, which is what the database allows.
 wrk asks; every answer is looked at, and after each sale the ledger must balance. Absolute numbers
 are this machine's; the ratios are what is reported.
 """
@@ -22,8 +22,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.postgres import SETTINGS, Cluster
+
+if TYPE_CHECKING:
+    # Imported where Django knows its settings.
+    from tests.service import Service
 
 THIS, STOCK, PGBENCH_NAME = "this service", "stock DRF", "pgbench"
 PEOPLE = 20_000
@@ -91,7 +96,7 @@ class Stage:
         Token.objects.bulk_create((Token(key=key(person.pk), user=person) for person in people), 1000)
         self.people = [person.pk for person in people]
 
-    def events(self, count: int, capacity: int = 1_000_000, title: str = "Sale") -> list[int]:
+    def events(self, count: int, capacity: int = 1_000_000) -> list[int]:
         """Make events that are still to come, and far behind those of the lists."""
         from event.models import Event
 
@@ -99,7 +104,7 @@ class Stage:
         made = Event.objects.bulk_create(
             (
                 Event(
-                    title=title,
+                    title="Sale",
                     description="Everybody wants to go there.",
                     start_time=start,
                     end_time=start + timedelta(hours=2),
@@ -179,7 +184,7 @@ class Stage:
         return sum(event.held for event in counted)
 
 
-def ask(service, workload: Workload, stage: Stage, seconds: int, directory: Path) -> Run:
+def ask(service: "Service", workload: Workload, stage: Stage, seconds: int, directory: Path) -> Run:
     """Let wrk ask for some seconds; raise AssertionError where an answer or the ledger is wrong."""
     requests = directory / "requests"
     events = workload.prepare(requests)
@@ -299,8 +304,7 @@ def main() -> None:
         django.setup()
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         results = compare(cluster, stack, directory, options)
-    report = table(results)
-    print(report)
+    print(table(results))
     if options.picture:
         options.picture.write_text(picture(results))
 
@@ -369,7 +373,6 @@ def table(workloads: list[Workload]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for workload in workloads:
-        yardstick = median(workload.runs.get(STOCK) or workload.runs[THIS])
         for name, runs in workload.runs.items():
             rates = [run.per_second for run in runs]
             of_server = (
@@ -377,7 +380,7 @@ def table(workloads: list[Workload]) -> str:
                 if runs[0].cpu
                 else "|"
             )
-            ratio = f"{median(runs) / yardstick:.2f}" if STOCK in workload.runs else ""
+            ratio = f"{median(runs) / median(workload.runs[STOCK]):.2f}" if STOCK in workload.runs else ""
             lines.append(
                 f"| {workload.name} | {name} | {median(runs):.0f} ({min(rates):.0f}-{max(rates):.0f}) "
                 f"| {ratio} | {of_server} |"
