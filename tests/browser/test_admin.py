@@ -5,7 +5,7 @@ import re
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from event.models import Event
 from reservation.models import Reservation
@@ -22,11 +22,17 @@ def admin(visit) -> Page:
     return visit.page
 
 
+def follow(way: Locator) -> None:
+    """Click what leads to a page, and wait until all of it has come: to leave earlier breaks its pictures off."""
+    with way.page.expect_navigation():
+        way.click()
+
+
 def log_in(page: Page, username: str) -> None:
     page.goto("/admin/")
     page.get_by_label("Username").fill(username)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    follow(page.get_by_role("button", name="Log in"))
     expect(page.get_by_role("heading", name="Site administration")).to_be_visible()
 
 
@@ -48,12 +54,12 @@ def book(event, *users):
 def test_organizer_finds_an_event_and_reads_why_its_capacity_is_too_small(admin, event, bob, carol):
     book(event, bob, carol)
 
-    admin.get_by_role("link", name="Coming events").click()
+    follow(admin.get_by_role("link", name="Coming events"))
     admin.get_by_role("searchbox").fill("Conc")
-    admin.get_by_role("button", name="Search").click()
-    admin.locator("#result_list").get_by_role("link", name="Concert").click()
+    follow(admin.get_by_role("button", name="Search"))
+    follow(admin.locator("#result_list").get_by_role("link", name="Concert"))
     admin.get_by_label("Capacity").fill("1")
-    admin.get_by_role("button", name="Save", exact=True).click()
+    follow(admin.get_by_role("button", name="Save", exact=True))
 
     expect(admin.locator(".field-capacity .errorlist")).to_have_text(
         "The capacity can't be less than the number of seats already reserved, 2."
@@ -63,9 +69,9 @@ def test_organizer_finds_an_event_and_reads_why_its_capacity_is_too_small(admin,
 
 def test_organizer_books_for_somebody(admin, event, bob):
     admin.goto(f"/admin/event/event/{event.pk}/change/")
-    admin.get_by_role("link", name="Book for somebody").click()
+    follow(admin.get_by_role("link", name="Book for somebody"))
     choose(admin, "user", "bob")
-    admin.get_by_role("button", name="Save", exact=True).click()
+    follow(admin.get_by_role("button", name="Save", exact=True))
 
     expect(admin.locator(".messagelist")).to_contain_text("was added successfully")
     assert bob.reservations.get().event == event
@@ -78,7 +84,7 @@ def test_organizer_reads_that_an_event_is_sold_out(admin, alice, bob, carol, eve
     admin.goto("/admin/reservation/reservation/add/")
     choose(admin, "event", "Full")
     choose(admin, "user", "carol")
-    admin.get_by_role("button", name="Save", exact=True).click()
+    follow(admin.get_by_role("button", name="Save", exact=True))
 
     expect(admin.locator(".errorlist")).to_have_text("This event has no seats left.")
 
@@ -87,11 +93,11 @@ def test_organizer_cancels_several_at_once(admin, event, bob, carol):
     book(event, bob, carol)
 
     admin.goto(f"/admin/event/event/{event.pk}/change/")
-    admin.get_by_role("link", name="All 2 reservations").click()
+    follow(admin.get_by_role("link", name="All 2 reservations"))
     admin.locator("#action-toggle").check()
     admin.locator("select[name=action]").select_option("Cancel selected reservations")
-    admin.get_by_role("button", name="Go").click()
-    admin.get_by_role("button", name=re.compile("Yes")).click()
+    follow(admin.get_by_role("button", name="Go"))
+    follow(admin.get_by_role("button", name=re.compile("Yes")))
 
     expect(admin.locator(".messagelist")).to_contain_text("Successfully deleted 2 reservations.")
     assert seats_left(event) == 10
@@ -112,7 +118,7 @@ def test_pages_hold_together_with_a_whole_programme(visit, screenshot):
     page.goto(f"/admin/event/event/{event.pk}/change/")
     screenshot(page, "admin-event")
     page.get_by_label("Capacity").fill("1")
-    page.get_by_role("button", name="Save", exact=True).click()
+    follow(page.get_by_role("button", name="Save", exact=True))
     expect(page.locator(".field-capacity .errorlist")).to_be_visible()
     screenshot(page, "admin-refusal", of=page.locator(".field-capacity"))
     page.goto("/admin/reservation/reservation/")
