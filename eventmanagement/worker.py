@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,9 @@ from eventmanagement.middleware import sentence
 
 # Seconds that a client may be silent in the middle of its request before its thread is taken away.
 LONGEST_SILENCE = 10
+
+# Seconds that a worker leaves a new connection to the others, for each that it has, and at most.
+LEAD, LONGEST_LEAD = 20e-6, 1e-3
 
 STATUS = {
     LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -51,6 +55,15 @@ class Worker(ThreadWorker):
             "Connection: close",
         ]
         write_nonblock(client, "\r\n".join([*head, "", body]).encode())
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, later the more of them this worker has, so that one with fewer gets it.
+
+        All workers wait on one socket. Whoever ran first could take a whole burst of connections, which
+        stay with it as long as they are kept alive: it was measured at 0.4 of the speed of two workers.
+        """
+        time.sleep(min(self.nr_conns * LEAD, LONGEST_LEAD))
+        super().accept(listener)
 
     def handle(self, conn: TConn) -> Any:
         """Serve a connection, but wait for the rest of a request for so long and no longer.
