@@ -30,7 +30,7 @@ class Parameter(Expression):
 class Statement(NamedTuple):
     """SQL, its parameters, some of which are still to be told, and the rows that it gives."""
 
-    sql: str
+    sql: Prepared
     parameters: tuple[Any, ...]
     model: type[Model]
     database: str
@@ -53,13 +53,13 @@ class CompiledQuery:
 
     def first(self, **values: Any) -> Model | None:
         """Run the query with these values and give the row that it finds, or None."""
-        found = self.run(values)
+        found = self.run(**values)
         return found and found[0]
 
-    def run(self, values: dict[str, Any], around: str = "{}", *more: Any) -> tuple[Any, ...] | None:
-        """Run the query inside of other SQL, which stands ``around`` it and brings parameters that follow.
+    def run(self, **values: Any) -> tuple[Any, ...] | None:
+        """Run the query with these values; give the row, and behind it what else is selected.
 
-        Give the row, and behind it what the SQL selects beyond its columns; None where nothing is found.
+        None where nothing is found, and in the place of the row where SQL around it found no such row.
         """
         if any(isinstance(value, int) and abs(value) > BigIntegerField.MAX_BIGINT for value in values.values()):
             # No column holds such a number, and a database would rather fail than say so.
@@ -68,7 +68,7 @@ class CompiledQuery:
         connection = connections[statement.database]
         parameters = [values[each.name] if isinstance(each, Parameter) else each for each in statement.parameters]
         with connection.cursor() as cursor:
-            cursor.execute(Prepared(around.format(statement.sql)), [*parameters, *more])
+            cursor.execute(statement.sql, parameters)
             row = cursor.fetchone()
         if row is None:
             return None
@@ -78,7 +78,7 @@ class CompiledQuery:
                 row[position] = convert(row[position], expression, connection)
         width = len(statement.attributes)
         instance = statement.model.from_db(statement.database, statement.attributes, row[:width])
-        return instance, *row[width:]
+        return None if instance.pk is None else instance, *row[width:]
 
     @cached_property
     def statement(self) -> Statement:
@@ -95,4 +95,31 @@ class CompiledQuery:
         else:
             columns = [column for column, _, _ in compiler.select]
         attributes = [column.target.attname for column in columns if hasattr(column, "target")]
-        return Statement(sql, parameters, model, queryset.db, attributes, compiler.get_converters(columns))
+        return Statement(
+            Prepared(sql), tuple(parameters), model, queryset.db, attributes, compiler.get_converters(columns)
+        )
+
+
+class QueryWithin(CompiledQuery):
+    """A compiled query inside of other SQL, where it stands for the first ``{}``, and ``others`` for the next.
+
+    The SQL selects the query's columns first; the others only lend it their SQL.
+    """
+
+    def __init__(self, sql: str, query: CompiledQuery, *others: CompiledQuery | Parameter) -> None:
+        self.sql = sql
+        self.query = query
+        self.others = others
+
+    @cached_property
+    def statement(self) -> Statement:
+        inner = self.query.statement
+        sql, parameters = [inner.sql], [*inner.parameters]
+        for other in self.others:
+            if isinstance(other, Parameter):
+                sql.append("%s")
+                parameters.append(other)
+            else:
+                sql.append(other.statement.sql)
+                parameters.extend(other.statement.parameters)
+        return inner._replace(sql=Prepared(self.sql.format(*sql)), parameters=tuple(parameters))

@@ -5,7 +5,7 @@ cancelling add who may and when. Fixtures and SQL are taken at their word: ``che
 """
 
 from collections import Counter, defaultdict
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +16,7 @@ from django.db.models import Index, OuterRef, Subquery, UniqueConstraint
 from event.exceptions import EventStarted, SoldOut
 from event.models import EVENT_ID, HAS_STARTED, TAKE_SEAT, Event, log_seats
 from eventmanagement.database import violates
-from eventmanagement.exceptions import Refusal
-from eventmanagement.queries import CompiledQuery, Parameter
+from eventmanagement.queries import CompiledQuery, Parameter, QueryWithin
 from reservation.exceptions import AlreadyCancelled, AlreadyReserved
 
 # Rows deleted by one statement: as many parameters as every database takes.
@@ -73,66 +72,85 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
         """
         while True:
             try:
-                return self._book(user, event_id)
-            except (SoldOut, EventStarted):
-                raise self._reason(user, event_id) from None
+                reservation = self._book(user, event_id)
             except IntegrityError as error:
                 if not violates(error, self.model, "reservation_once_per_user_and_event"):
                     raise
-                reason = self._reason(user, event_id)
-                # No seat is held if it was cancelled between the refusal and now: it is to be had.
-                if isinstance(reason, AlreadyReserved):
-                    raise reason from None
+                reservation = None
+            if reservation is not None:
+                return reservation
+            found = REASON.run(event_id=event_id, user_id=user.pk)
+            if found is None:
+                raise Event.DoesNotExist
+            event, *state = found
+            # Where nothing forbids it, a seat was given back since it was refused: it is to be had.
+            refuse_for(event.seats_remaining, *state)
 
-    def _book(self, user: AbstractUser, event_id: int) -> "Reservation":
+    def _book(self, user: AbstractUser, event_id: int) -> "Reservation | None":
         """Take the seat with its row; on PostgreSQL by one statement, elsewhere as ``save`` does it.
 
-        Raises SoldOut or EventStarted where there is no seat; which of them it is, ``_reason`` knows.
+        Raises the reason where there is no seat, or gives None where it is still to be asked for.
         """
         connection = connections[self.db]
         if connection.vendor != "postgresql":
-            return self.create(user=user, event_id=event_id)
+            with suppress(SoldOut, EventStarted):
+                return self.create(user=user, event_id=event_id)
+            return None
         # By itself a statement is a transaction; within another one it takes a savepoint to fail alone.
         with nullcontext() if connection.get_autocommit() else transaction.atomic(using=self.db):
-            booked = TAKE_SEAT.run({"event_id": event_id}, BOOK, user.pk)
-            if booked is None:
-                raise SoldOut
-            event, pk, created_at = booked
+            found = BOOK.run(event_id=event_id, user_id=user.pk)
+            if found is None:
+                raise Event.DoesNotExist
+            event, pk, created_at, *state = found
+            if event is None:
+                # Seats that were there when the statement began went to those whom it waited for, one
+                # of whom may be this user.
+                refuse_for(*state)
+                return None
             reservation = Reservation(pk=pk, event=event, user=user, created_at=created_at)
             reservation._state.adding, reservation._state.db = False, self.db
             reservation._log("taken", event.seats_remaining, pk)
             return reservation
 
-    def _reason(self, user: AbstractUser, event_id: int) -> Refusal:
-        """Say why the user gets no seat, by one query."""
-        found = REASON.run({"event_id": event_id, "user_id": user.pk})
-        if found is None:
-            raise Event.DoesNotExist
-        _, started, held = found
-        if held is not None:
-            return AlreadyReserved(held)
-        return EventStarted() if started else SoldOut()
+
+def refuse_for(seats_remaining: int, started: bool, held: int | None) -> None:
+    """Raise the reason why there is no seat to be had, if there is one; ``held`` is the user's reservation."""
+    if held is not None:
+        raise AlreadyReserved(held)
+    if started:
+        raise EventStarted
+    if not seats_remaining:
+        raise SoldOut
 
 
 USER_ID = Parameter("user_id", models.BigIntegerField())
-# The seat and its row in one statement, the update first; the clock is read when the seat is taken, not
-# before the wait for it, so that reservations are as old as their ids say.
-BOOK = """
-WITH event AS ({}), reservation AS (
-    INSERT INTO reservation_reservation (event_id, user_id, created_at)
-    SELECT event.id, %s, clock_timestamp() FROM event
-    RETURNING id, created_at
-) SELECT event.*, reservation.id, reservation.created_at FROM event, reservation
-"""
+# What ``refuse_for`` judges by.
 REASON = CompiledQuery(
     lambda: (
         Event.objects.filter(pk=EVENT_ID)
-        .only("pk")
+        .only("seats_remaining")
         .annotate(
             started=HAS_STARTED,
-            held=Subquery(Reservation.objects.filter(event=OuterRef("pk"), user=USER_ID).order_by().values("pk")),
+            held=Subquery(Reservation.objects.filter(event=OuterRef("pk"), user=USER_ID).order_by().values("pk")[:1]),
         )
     )
+)
+# The seat and its row in one statement, the update first, with the reasons as they were when it began. The
+# clock is read when the seat is taken, not before the wait for it, so that reservations are as old as
+# their ids say.
+BOOK = QueryWithin(
+    """
+    WITH event AS ({}), reservation AS (
+        INSERT INTO reservation_reservation (event_id, user_id, created_at)
+        SELECT event.id, {}, clock_timestamp() FROM event
+        RETURNING id, created_at
+    )
+    SELECT event.*, reservation.id, reservation.created_at, reason.seats_remaining, reason.started, reason.held
+    FROM ({}) reason LEFT JOIN event ON TRUE LEFT JOIN reservation ON TRUE
+    """,
+    TAKE_SEAT,
+    USER_ID,
+    REASON,
 )
 
 

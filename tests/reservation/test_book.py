@@ -4,7 +4,8 @@ from django.db import IntegrityError, transaction
 
 from event.models import Event
 from eventmanagement.database import violates
-from reservation.models import Reservation, ReservationManager
+from eventmanagement.queries import CompiledQuery
+from reservation.models import REASON, Reservation, ReservationManager
 from tests.ledger import assert_balanced, begin, seats_left, sell_out
 
 
@@ -158,13 +159,12 @@ def test_reservation_reads_as_who_and_where(bob, event):
 
 def test_seat_cancelled_between_refusal_and_answer_is_booked_again(bob, event, monkeypatch):
     Reservation.objects.book(user=bob, event_id=event.pk)
-    reason = ReservationManager._reason
 
-    def cancel_first(manager, user, event_id):
+    def cancel_first(**values):
         Reservation.objects.get().cancel()
-        return reason(manager, user, event_id)
+        return CompiledQuery.run(REASON, **values)
 
-    monkeypatch.setattr(ReservationManager, "_reason", cancel_first)
+    monkeypatch.setattr(REASON, "run", cancel_first)
 
     Reservation.objects.book(user=bob, event_id=event.pk)
 

@@ -12,8 +12,8 @@ from django.db import IntegrityError, OperationalError, connection, models, tran
 
 from event.exceptions import SoldOut
 from event.models import EVENT_ID, TAKE_SEAT, Event, EventManager, EventQuerySet
-from eventmanagement.queries import CompiledQuery
-from reservation.models import Reservation
+from eventmanagement.queries import CompiledQuery, QueryWithin
+from reservation.models import BOOK, Reservation
 from tests.ledger import assert_balanced, seats_left
 from tests.races import LONGEST_RACE, race
 
@@ -28,6 +28,7 @@ def without_condition(monkeypatch):
     """Let seats be taken from every event, whether it has any or not."""
     unconditional = CompiledQuery(lambda: Event.objects.filter(pk=EVENT_ID), **TAKE_SEAT.changes)
     monkeypatch.setitem(TAKE_SEAT.__dict__, "statement", unconditional.statement)
+    monkeypatch.setitem(BOOK.__dict__, "statement", QueryWithin(BOOK.sql, unconditional, *BOOK.others).statement)
 
 
 @pytest.fixture
