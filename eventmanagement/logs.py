@@ -40,7 +40,7 @@ class RequestLog:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         begun = time.perf_counter()
-        asked = request.headers.get("X-Request-ID", "")
+        asked = request.META.get("HTTP_X_REQUEST_ID", "")
         identity = asked if CLIENTS_ID.fullmatch(asked) else uuid.uuid4().hex
         with _identified(identity):
             response = self.get_response(request)

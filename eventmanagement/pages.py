@@ -1,5 +1,10 @@
 """Middleware of the admin's pages, kept from the API, whose clients send a token and no cookie."""
 
+from functools import cached_property
+
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
+from csp.utils import build_policy
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -28,3 +33,17 @@ class PageUsers(PagesOnly, AuthenticationMiddleware):
 
 class PageMessages(PagesOnly, MessageMiddleware):
     """Messages, for pages alone."""
+
+
+class PagePolicies(CSPMiddleware):
+    """What pages may load; the API's answers say the same, but it is written once: that takes as long as a query."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if not of_the_api(request):
+            return super().process_response(request, response)
+        response.headers[HEADER] = self.policy
+        return response
+
+    @cached_property
+    def policy(self) -> str:
+        return build_policy()

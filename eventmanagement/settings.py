@@ -48,7 +48,7 @@ MIDDLEWARE = [
     # Outermost: it times all the others and sees what they answered.
     "eventmanagement.logs.RequestLog",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "eventmanagement.pages.PagePolicies",
     # Outside all that can fail, so that whatever fails in there leaves /api/ as JSON.
     "eventmanagement.middleware.ApiSpeaksJson",
     "whitenoise.middleware.WhiteNoiseMiddleware",
