@@ -7,6 +7,8 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+ANYTHING = "*/*"
+
 
 class JsonUnlessAsked(DefaultContentNegotiation):
     """Whoever accepts nothing that there is gets the first there is, in the API JSON, rather than a refusal."""
@@ -14,6 +16,9 @@ class JsonUnlessAsked(DefaultContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, Any]:
+        if format_suffix is None and request.META.get("HTTP_ACCEPT", ANYTHING) == ANYTHING:
+            # Most clients: what they get needs no search.
+            return renderers[0], renderers[0].media_type
         try:
             return super().select_renderer(request, renderers, format_suffix)
         except NotAcceptable:
