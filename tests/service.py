@@ -54,7 +54,8 @@ class Service:
         self.environment = inherited | {
             "DATABASE_URL": cluster.url,
             "PORT": str(self.port),
-            "WEB_CONCURRENCY": "2",
+            # As many as on two cores, however many there are.
+            "WEB_CONCURRENCY": "3",
             **environment,
         }
         self.manage("migrate", "--verbosity=0")
