@@ -13,8 +13,9 @@ from rest_framework.request import Request
 
 # Rows up to which a count is always exact.
 EXACT_COUNT = 10_000
-# Seconds for which a larger one is kept: to count 100,000 rows takes longer than the rest of the answer.
-COUNT_KEPT = 5
+# Seconds for which a larger one is kept, as to count 100,000 rows takes longer than the rest of the answer; and
+# for which it then still serves the others while one request counts anew.
+COUNT_KEPT, RENEWING = 4, 1
 # Rows that are skipped as they come; beyond, they are skipped in the index alone.
 SKIPPED = 1_000
 
@@ -24,18 +25,19 @@ class LongListPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are: exactly up to ``EXACT_COUNT``, beyond up to ``COUNT_KEPT`` seconds ago."""
+        """How many rows there are: exactly up to ``EXACT_COUNT``, beyond up to five seconds ago."""
         rows = self.object_list.order_by()
         try:
             key = sha256(repr(rows.query.sql_with_params()).encode()).hexdigest()
         except EmptyResultSet:
             return 0
         kept = cache.get(key)
-        if kept is not None:
+        if kept is not None and not cache.add(f"{key}-fresh", True, COUNT_KEPT):
             return kept
         count = rows.count()
         if count > EXACT_COUNT:
-            cache.set(key, count, COUNT_KEPT)
+            cache.set(f"{key}-fresh", True, COUNT_KEPT)
+            cache.set(key, count, COUNT_KEPT + RENEWING)
         return count
 
     def page(self, number: int | str) -> Page:

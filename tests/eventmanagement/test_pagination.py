@@ -1,5 +1,6 @@
 """Long lists: their counts, their deep pages, and the indexes that they are read by."""
 
+import time
 from datetime import timedelta
 from itertools import chain
 
@@ -8,7 +9,7 @@ from django.core.cache import cache
 from django.db import connection
 
 from event.filters import EventFilter
-from event.models import Event
+from event.models import Event, EventQuerySet
 from eventmanagement import pagination
 from eventmanagement.pagination import LongListPaginator
 from reservation.models import Reservation
@@ -60,6 +61,25 @@ def test_count_is_taken_again_when_its_time_is_over(api, routes, five, long_from
     five[0].delete()
 
     assert count(api, routes.events) == 4
+
+
+def test_one_request_renews_a_count_and_the_others_go_on_with_it(api, routes, five, long_from_three, monkeypatch):
+    count(api, routes.events)
+    five[0].delete()
+    count_rows, answers = EventQuerySet.count, []
+
+    def ask_meanwhile(events):
+        if not answers:
+            answers.append(None)
+            answers.append(count(api, routes.events))
+        return count_rows(events)
+
+    monkeypatch.setattr(EventQuerySet, "count", ask_meanwhile)
+    later = time.time() + pagination.COUNT_KEPT
+    monkeypatch.setattr(time, "time", lambda: later)
+
+    assert count(api, routes.events) == 4
+    assert answers == [None, 5]
 
 
 def test_count_of_a_short_list_is_exact(api, routes, five):
