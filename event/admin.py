@@ -92,6 +92,8 @@ class EventAdmin(admin.ModelAdmin):
     list_filter = [SeatsFilter, StartFilter]
     search_fields = ["title", "description", "organizer__username"]
     date_hierarchy = "start_time"
+    # It would count all rows once more, beside those that are listed.
+    show_full_result_count = False
     autocomplete_fields = ["organizer"]
     readonly_fields = ["booked", "seats_remaining"]
     fieldsets = [

@@ -76,6 +76,8 @@ class ReservationAdmin(admin.ModelAdmin):
     list_select_related = ["event", "user"]
     search_fields = ["event__title", "user__username", "user__email"]
     date_hierarchy = "event__start_time"
+    # As in the list of events.
+    show_full_result_count = False
     autocomplete_fields = ["event", "user"]
     actions = ["delete_selected"]
 

@@ -1,7 +1,9 @@
 from contextlib import closing
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 
 def test_root_leads_to_swagger(client):
@@ -50,6 +52,14 @@ def test_admin_asks_who_is_there(client):
 
     assert answer.redirect_chain == [("/admin/login/?next=/admin/", 302)]
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("rows", ["event/event", "reservation/reservation"])
+def test_admin_counts_a_list_once(admin_client, rows):
+    with CaptureQueriesContext(connection) as queries:
+        admin_client.get(f"/admin/{rows}/")
+
+    assert sum("COUNT(*)" in query["sql"] for query in queries) == 1
 
 
 def test_healthz_asks_no_database(client, django_assert_num_queries):
