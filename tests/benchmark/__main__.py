@@ -21,6 +21,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import groupby, product
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -342,22 +344,22 @@ def compare(cluster: Cluster, stack: ExitStack, directory: Path, options: argpar
         Workload(f"list, {MANY:,} events", 200, booked, page, events_listed=MANY),
     ]
     workloads = [workload for workload in workloads if options.only in workload.name]
-    for workload in workloads:
-        stage.fill_lists(workload.events_listed)
-        # Twins without tags can't say that nothing has changed.
-        able = [
-            name
-            for name in services
-            if workload.status != 304 or "ETag" in services[name].request("GET", event).headers
-        ]
-        for _ in range(options.repetitions):
-            for name in able:
+    # Twins without tags can't say that nothing has changed.
+    tagging = [name for name, service in services.items() if "ETag" in service.request("GET", event).headers]
+    for count, group in groupby(workloads, key=attrgetter("events_listed")):
+        stage.fill_lists(count)
+        together = list(group)
+        # All that can be compared takes turns: a machine's speed changes from minute to minute.
+        for _, workload in product(range(options.repetitions), together):
+            for name in tagging if workload.status == 304 else services:
                 run = ask(services[name], workload, stage, options.seconds, directory)
                 workload.runs.setdefault(name, []).append(run)
             if workload.of_pgbench:
                 run = run_pgbench(cluster, workload, stage, options.seconds, directory)
                 workload.runs.setdefault(PGBENCH_NAME, []).append(run)
-        print(f"{workload.name}: {', '.join(f'{name} {median(runs):.0f}/s' for name, runs in workload.runs.items())}")
+        for workload in together:
+            rates = ", ".join(f"{name} {median(runs):.0f}/s" for name, runs in workload.runs.items())
+            print(f"{workload.name}: {rates}", flush=True)
     return workloads
 
 
