@@ -4,6 +4,7 @@ import functools
 import json
 import re
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
 import jsonschema
@@ -18,6 +19,8 @@ SHORT_PATHS = [
     (r"^/api/events/(\d+)/reservations/$", r"/api/event/events/\1/total-reservations/"),
     (r"^/api/(event|reservation)s/", r"/api/\1/\1s/"),
 ]
+
+one_at_a_time = Lock()
 
 formats = jsonschema.FormatChecker(formats=["email"])
 
@@ -69,8 +72,14 @@ def operation(method: str, path: str) -> dict[str, Any] | None:
     return None
 
 
-@functools.cache
 def document() -> dict[str, Any]:
+    # The threads of a race may be the first to ask, and drf-spectacular fails where two make one at once.
+    with one_at_a_time:
+        return _document()
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
     return SchemaGenerator().get_schema(request=None, public=True)
 
 
