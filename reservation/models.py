@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import IntegrityError, connections, models, transaction
-from django.db.models import Index, OuterRef, Subquery, UniqueConstraint
+from django.db.models import Exists, Index, OuterRef, Subquery, UniqueConstraint
 
 from event.exceptions import EventStarted, SoldOut
 from event.models import EVENT_ID, HAS_STARTED, TAKE_SEAT, Event, log_seats
@@ -103,9 +103,10 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
                 raise Event.DoesNotExist
             event, pk, created_at, *state = found
             if event is None:
-                # Seats that were there when the statement began went to those whom it waited for, one
-                # of whom may be this user.
+                # What spoke against the booking when the statement began has kept it from waiting for anybody.
                 refuse_for(*state)
+                # Otherwise it was those whom it waited for: they took the last seats, perhaps for this very
+                # user, or changed the event.
                 return None
             reservation = Reservation(pk=pk, event=event, user=user, created_at=created_at)
             reservation._state.adding, reservation._state.db = False, self.db
@@ -119,22 +120,28 @@ def refuse_for(seats_remaining: int, started: bool, held: int | None) -> None:
         raise AlreadyReserved(held)
     if started:
         raise EventStarted
-    if not seats_remaining:
+    if seats_remaining <= 0:
         raise SoldOut
 
 
 USER_ID = Parameter("user_id", models.BigIntegerField())
+
+
+def held_already() -> ReservationQuerySet:
+    """The user's reservation of the event that the query around it is about."""
+    return Reservation.objects.filter(event=OuterRef("pk"), user=USER_ID).order_by()
+
+
 # What ``refuse_for`` judges by.
 REASON = CompiledQuery(
     lambda: (
         Event.objects.filter(pk=EVENT_ID)
         .only("seats_remaining")
-        .annotate(
-            started=HAS_STARTED,
-            held=Subquery(Reservation.objects.filter(event=OuterRef("pk"), user=USER_ID).order_by().values("pk")[:1]),
-        )
+        .annotate(started=HAS_STARTED, held=Subquery(held_already().values("pk")[:1]))
     )
 )
+# Whoever clicks twice would find out by the unique constraint too, but by then has locked and written.
+TAKE_FIRST_SEAT = CompiledQuery(lambda: TAKE_SEAT.queryset().filter(~Exists(held_already())), **TAKE_SEAT.changes)
 # The seat and its row in one statement, the update first, with the reasons as they were when it began. The
 # clock is read when the seat is taken, not before the wait for it, so that reservations are as old as
 # their ids say.
@@ -148,7 +155,7 @@ BOOK = QueryWithin(
     SELECT event.*, reservation.id, reservation.created_at, reason.seats_remaining, reason.started, reason.held
     FROM ({}) reason LEFT JOIN event ON TRUE LEFT JOIN reservation ON TRUE
     """,
-    TAKE_SEAT,
+    TAKE_FIRST_SEAT,
     USER_ID,
     REASON,
 )

@@ -15,12 +15,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TOKEN = "FROM auth_user"
 EVENT = "FROM event_event"
 RESERVATION = "FROM reservation_reservation"
-# Whether a seat is held there already, and whether the event has started.
+# Whether a seat is held there already, whether the event has started, and how many seats are left.
 REASON = f"{RESERVATION}, {EVENT}"
 if connection.vendor == "postgresql":
-    BOOK = [f"UPDATE event_event, INSERT INTO reservation_reservation, {REASON}"]
-    REFUSED = BOOK
-    DOUBLED = [*BOOK, REASON]
+    BOOK = [f"UPDATE event_event, {RESERVATION}, INSERT INTO reservation_reservation, {REASON}"]
+    REFUSED = DOUBLED = BOOK
 else:
     TAKE = ["BEGIN", "UPDATE event_event"]
     BOOK = [*TAKE, "INSERT INTO reservation_reservation", "COMMIT"]

@@ -1,0 +1,139 @@
+"""What becomes of a booking that waits for the event's lock, by what whoever holds it does meanwhile."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+
+from event.exceptions import EventStarted, SoldOut
+from event.models import Event
+from eventmanagement.queries import CompiledQuery
+from reservation.exceptions import AlreadyReserved
+from reservation.models import REASON, Reservation
+from tests.ledger import assert_balanced, begin, seats_left
+from tests.races import LONGEST_RACE, race
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another"),
+]
+
+
+@pytest.fixture
+def event(alice, event_of):
+    return event_of(alice, capacity=1)
+
+
+@pytest.fixture
+def book(bob, event):
+    return lambda: Reservation.objects.book(user=bob, event_id=event.pk)
+
+
+@pytest.fixture
+def outcome_after(book, event):
+    """Let bob's booking wait while the lock's holder makes a change, and give what it returned or raised."""
+
+    def outcome_after(change):
+        with ThreadPoolExecutor(1) as thread:
+            with transaction.atomic():
+                event.lock()
+                outcome = thread.submit(race, [book])
+                wait_until_somebody_waits()
+                change()
+            return outcome.result(LONGEST_RACE)[0]
+
+    return outcome_after
+
+
+def wait_until_somebody_waits():
+    deadline = time.monotonic() + LONGEST_RACE
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)) LIMIT 1"
+            )
+            if cursor.fetchone():
+                return
+    raise TimeoutError("nobody waits for this transaction")
+
+
+def test_last_seat_goes_to_somebody_else(outcome_after, carol, event):
+    outcome = outcome_after(lambda: Reservation.objects.create(user=carol, event=event))
+
+    assert isinstance(outcome, SoldOut)
+
+
+@pytest.mark.parametrize("capacity", [1, 2])
+def test_seat_goes_to_the_same_person(outcome_after, bob, event, capacity):
+    event.resize(capacity)
+
+    outcome = outcome_after(lambda: Reservation.objects.create(user=bob, event=event))
+
+    assert isinstance(outcome, AlreadyReserved)
+    assert outcome.detail["reservation"] == Reservation.objects.get().pk
+    assert_balanced()
+
+
+def test_persons_own_seat_is_taken_and_given_back_before_the_reason_is_asked(outcome_after, bob, event, monkeypatch):
+    def cancel_first(**values):
+        Reservation.objects.get().cancel()
+        return CompiledQuery.run(REASON, **values)
+
+    monkeypatch.setattr(REASON, "run", cancel_first)
+
+    outcome = outcome_after(lambda: Reservation.objects.create(user=bob, event=event))
+
+    assert outcome == Reservation.objects.get()
+    assert seats_left(event) == 0
+
+
+def test_event_is_deleted(outcome_after, event):
+    assert isinstance(outcome_after(event.delete), Event.DoesNotExist)
+
+
+def test_event_is_moved_into_the_past(outcome_after, event):
+    assert isinstance(outcome_after(lambda: begin(event)), EventStarted)
+
+
+def test_capacity_is_raised(outcome_after, event):
+    booked = outcome_after(lambda: event.resize(3))
+
+    assert booked.event.seats_remaining == 2
+    assert_balanced()
+
+
+def test_booking_is_as_old_as_its_seat(outcome_after, event):
+    moments = []
+
+    def look_at_the_clock():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            moments.extend(cursor.fetchone())
+
+    assert outcome_after(look_at_the_clock).created_at > moments[0]
+
+
+@pytest.mark.parametrize("close", [lambda event: None, begin])
+def test_whoever_holds_a_seat_waits_for_nobody(book, event, close):
+    """Else the seat could be cancelled meanwhile, and the answer name a reservation that is gone."""
+    held = book()
+    event.resize(2)
+    close(event)
+
+    with transaction.atomic(), ThreadPoolExecutor(1) as thread:
+        event.lock()
+        [outcome] = thread.submit(race, [book]).result(LONGEST_RACE)
+
+    assert outcome.detail["reservation"] == held.pk
+
+
+@pytest.mark.parametrize(("holder", "reason"), [("bob", AlreadyReserved), ("carol", SoldOut)])
+def test_refusal_writes_nothing(request, book, event, holder, reason):
+    Reservation.objects.book(user=request.getfixturevalue(holder), event_id=event.pk)
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        with pytest.raises(reason):
+            book()
+        cursor.execute("SELECT pg_current_xact_id_if_assigned()")
+        assert cursor.fetchone() == (None,)
