@@ -14,7 +14,7 @@ from rest_framework.request import Request
 # Rows up to which a count is always exact.
 EXACT_COUNT = 10_000
 # Seconds for which a larger one is kept, as to count 100,000 rows takes longer than the rest of the answer; and
-# for which it then still serves the others while one request counts anew.
+# for which it then still serves the others while one request counts anew, one in each process.
 COUNT_KEPT, RENEWING = 4, 1
 # Rows that are skipped as they come; beyond, they are skipped in the index alone.
 SKIPPED = 1_000
@@ -38,6 +38,8 @@ class LongListPaginator(Paginator):
         if count > EXACT_COUNT:
             cache.set(f"{key}-fresh", True, COUNT_KEPT)
             cache.set(key, count, COUNT_KEPT + RENEWING)
+        elif kept is not None:
+            cache.delete(key)
         return count
 
     def page(self, number: int | str) -> Page:

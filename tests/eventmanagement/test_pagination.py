@@ -82,6 +82,16 @@ def test_one_request_renews_a_count_and_the_others_go_on_with_it(api, routes, fi
     assert answers == [None, 5]
 
 
+def test_count_of_a_list_that_became_short_is_exact(api, routes, five, long_from_three, monkeypatch):
+    count(api, routes.events)
+    for event in five[:2]:
+        event.delete()
+    later = time.time() + pagination.COUNT_KEPT
+    monkeypatch.setattr(time, "time", lambda: later)
+
+    assert [count(api, routes.events) for _ in range(3)] == [3, 3, 3]
+
+
 def test_count_of_a_short_list_is_exact(api, routes, five):
     count(api, routes.events)
     five[0].delete()
