@@ -42,7 +42,7 @@ def accept(worker):
         yield accept
 
 
-def test_the_more_connections_a_worker_has_the_longer_it_leaves_one_to_others(worker, waits, accept):
+def test_the_busier_a_worker_is_the_longer_it_leaves_a_connection_to_others(worker, waits, accept):
     for count in (0, 1, 20, 1000, 2000):
         worker.nr_conns = count
         assert accept()
@@ -50,6 +50,16 @@ def test_the_more_connections_a_worker_has_the_longer_it_leaves_one_to_others(wo
     assert waits[0] == 0
     assert 0 < waits[1] < waits[2] < waits[3]
     assert waits[3] == waits[4] <= 0.001
+
+
+def test_idle_connections_do_not_count(worker, waits, accept):
+    worker.nr_conns = 5
+    worker.keepalived_conns.extend([None] * 3)
+    worker.pending_conns.append(None)
+
+    accept()
+
+    assert waits == [module.LEAD]
 
 
 def test_connection_that_another_took_meanwhile_is_not_missed(worker, waits, accept):
