@@ -36,7 +36,7 @@ class PageMessages(PagesOnly, MessageMiddleware):
 
 
 class PagePolicies(CSPMiddleware):
-    """What pages may load; the API's answers say the same, but it is written once: that takes as long as a query."""
+    """What pages may load. For the API's answers it is written once, which takes as long as a query."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         if not of_the_api(request):

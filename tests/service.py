@@ -54,7 +54,7 @@ class Service:
         self.environment = inherited | {
             "DATABASE_URL": cluster.url,
             "PORT": str(self.port),
-            # As many as on two cores, however many there are.
+            # As many as there are by default on two cores, on more as well.
             "WEB_CONCURRENCY": "3",
             **environment,
         }
