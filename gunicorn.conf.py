@@ -11,14 +11,12 @@ from eventmanagement.environment import env
 wsgi_app = "eventmanagement.wsgi"
 bind = f"127.0.0.1:{env.int('PORT', 8000, validate=validate.Range(1, 65535))}"
 
-# Threads wait for the database and share a worker's memory; workers compute beside each other, one more
-# than there are cores, for when a worker waits with all its threads. Each thread keeps a connection of
-# its own. Measured by the benchmark on two cores: 3 workers of 3 to 8 threads book a tenth faster than
-# 2 of 8; more workers don't.
+# A request waits for the database most of its time, so threads share a worker's memory; a worker
+# for each core lets them compute beside each other. Each thread keeps a connection of its own.
 worker_class = "eventmanagement.worker.Worker"
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-workers = min(env.int("WEB_CONCURRENCY", cores + 1, validate=validate.Range(min=1)), 2 * cores)
-threads = 5
+workers = min(env.int("WEB_CONCURRENCY", cores, validate=validate.Range(min=1)), 2 * cores)
+threads = 8
 # Loaded once, before the workers, who share its memory: settings that make no sense are named once
 # and end the server.
 preload_app = True

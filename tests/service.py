@@ -54,8 +54,7 @@ class Service:
         self.environment = inherited | {
             "DATABASE_URL": cluster.url,
             "PORT": str(self.port),
-            # As many as there are by default on two cores, on more as well.
-            "WEB_CONCURRENCY": "3",
+            "WEB_CONCURRENCY": "2",
             **environment,
         }
         self.manage("migrate", "--verbosity=0")

@@ -321,7 +321,7 @@ def compare(cluster: Cluster, stack: ExitStack, directory: Path, options: argpar
     twin = "--env=DJANGO_SETTINGS_MODULE=tests.benchmark.stock.settings", "django.core.wsgi:get_wsgi_application()"
     commands: dict[str, Sequence[str | Path]] = {
         THIS: [GUNICORN],
-        STOCK: [GUNICORN, "--config=/dev/null", "--bind=127.0.0.1:{port}", "--workers=3", "--threads=5", *twin],
+        STOCK: [GUNICORN, "--config=/dev/null", "--bind=127.0.0.1:{port}", "--workers=2", "--threads=8", *twin],
     }
     commands |= {name: shlex.split(command) for name, _, command in (each.partition("=") for each in options.against)}
     services = {}
