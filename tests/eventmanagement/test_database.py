@@ -1,7 +1,8 @@
 """The connection to PostgreSQL."""
 
 import pytest
-from django.db import connection
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection
 from django.db.backends.postgresql import base
 
 from reservation.exceptions import AlreadyReserved
@@ -86,17 +87,20 @@ def test_plan_is_made_anew_when_a_column_has_changed(bob, carol, event, other_se
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_refused_bookings_leave_no_plans_behind(bob, event):
+@pytest.mark.parametrize(("somebody", "refusal", "plans"), [("bob", AlreadyReserved, 1), ("nobody", IntegrityError, 0)])
+def test_bookings_that_come_to_nothing_leave_no_plans_behind(bob, event, somebody, refusal, plans):
+    """A refusal keeps its plan, to be used again; psycopg knows of none whose first run failed."""
     Reservation.objects.book(user=bob, event_id=event.pk)
     connection.close()
+    user = {"bob": bob, "nobody": User(pk=-1)}[somebody]
 
     for _ in range(3):
-        with pytest.raises(AlreadyReserved):
-            Reservation.objects.book(user=bob, event_id=event.pk)
+        with pytest.raises(refusal):
+            Reservation.objects.book(user=user, event_id=event.pk)
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%%INSERT INTO%%'")
-        assert cursor.fetchone() == (0,)
+        assert cursor.fetchone() == (plans,)
 
 
 @on_postgresql
