@@ -62,7 +62,7 @@ class Worker(ThreadWorker):
         All workers wait on one socket. Whoever ran first could take a whole burst of connections, which
         stay with it as long as they are kept alive: two workers were measured at 0.4 of their speed then.
         """
-        busy = self.nr_conns - len(self.keepalived_conns) - len(self.pending_conns)
+        busy = max(0, self.nr_conns - len(self.keepalived_conns) - len(self.pending_conns))
         time.sleep(min(busy * LEAD, LONGEST_LEAD))
         super().accept(listener)
 

@@ -8,9 +8,9 @@ from django.db import connection, transaction
 
 from event.exceptions import EventStarted, SoldOut
 from event.models import Event
-from eventmanagement.queries import CompiledQuery
+from eventmanagement.queries import CompiledQuery, Parameter
 from reservation.exceptions import AlreadyReserved
-from reservation.models import REASON, Reservation
+from reservation.models import BOOK, REASON, Reservation
 from tests.ledger import assert_balanced, begin, seats_left
 from tests.races import LONGEST_RACE, race
 
@@ -75,7 +75,12 @@ def test_seat_goes_to_the_same_person(outcome_after, bob, event, capacity):
     assert_balanced()
 
 
-def test_persons_own_seat_is_taken_and_given_back_before_the_reason_is_asked(outcome_after, bob, event, monkeypatch):
+@pytest.mark.parametrize("capacity", [1, 2])
+def test_persons_own_seat_is_taken_and_given_back_before_the_reason_is_asked(
+    outcome_after, bob, event, capacity, monkeypatch
+):
+    event.resize(capacity)
+
     def cancel_first(**values):
         Reservation.objects.get().cancel()
         return CompiledQuery.run(REASON, **values)
@@ -85,7 +90,7 @@ def test_persons_own_seat_is_taken_and_given_back_before_the_reason_is_asked(out
     outcome = outcome_after(lambda: Reservation.objects.create(user=bob, event=event))
 
     assert outcome == Reservation.objects.get()
-    assert seats_left(event) == 0
+    assert seats_left(event) == capacity - 1
 
 
 def test_event_is_deleted(outcome_after, event):
@@ -117,8 +122,8 @@ def test_booking_is_as_old_as_its_seat(outcome_after, event):
 @pytest.mark.parametrize("close", [lambda event: None, begin])
 def test_whoever_holds_a_seat_waits_for_nobody(book, event, close):
     """Else the seat could be cancelled meanwhile, and the answer name a reservation that is gone."""
-    held = book()
     event.resize(2)
+    held = book()
     close(event)
 
     with transaction.atomic(), ThreadPoolExecutor(1) as thread:
@@ -128,8 +133,9 @@ def test_whoever_holds_a_seat_waits_for_nobody(book, event, close):
     assert outcome.detail["reservation"] == held.pk
 
 
-@pytest.mark.parametrize(("holder", "reason"), [("bob", AlreadyReserved), ("carol", SoldOut)])
-def test_refusal_writes_nothing(request, book, event, holder, reason):
+@pytest.mark.parametrize(("holder", "capacity", "reason"), [("bob", 2, AlreadyReserved), ("carol", 1, SoldOut)])
+def test_refusal_writes_nothing(request, book, event, holder, capacity, reason):
+    event.resize(capacity)
     Reservation.objects.book(user=request.getfixturevalue(holder), event_id=event.pk)
 
     with transaction.atomic(), connection.cursor() as cursor:
@@ -137,3 +143,19 @@ def test_refusal_writes_nothing(request, book, event, holder, reason):
             book()
         cursor.execute("SELECT pg_current_xact_id_if_assigned()")
         assert cursor.fetchone() == (None,)
+
+
+def test_nobody_reads_the_attendees_to_find_his_own(bob, event):
+    parameters = {"event_id": event.pk, "user_id": bob.pk}
+    statement = BOOK.statement
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        cursor.execute(
+            f"EXPLAIN {statement.sql}",
+            [parameters[each.name] if isinstance(each, Parameter) else each for each in statement.parameters],
+        )
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("RESET enable_seqscan")
+
+    assert "reservation_by_event" not in plan
+    assert plan.count("reservation_by_user") + plan.count("reservation_once_per_user_and_event") == 2
