@@ -39,6 +39,10 @@ class Statement(NamedTuple):
     # What makes Python's values of the database's, by position: SQLite has no times, for one.
     converters: dict[int, tuple[list[Callable], Expression]]
 
+    def parameters_with(self, values: dict[str, Any]) -> list[Any]:
+        """The parameters, each that was still to be told with its value."""
+        return [values[each.name] if isinstance(each, Parameter) else each for each in self.parameters]
+
 
 class CompiledQuery:
     """A query for one row of a model, written by the ORM at its first use and kept.
@@ -66,9 +70,8 @@ class CompiledQuery:
             return None
         statement = self.statement
         connection = connections[statement.database]
-        parameters = [values[each.name] if isinstance(each, Parameter) else each for each in statement.parameters]
         with connection.cursor() as cursor:
-            cursor.execute(statement.sql, parameters)
+            cursor.execute(statement.sql, statement.parameters_with(values))
             row = cursor.fetchone()
         if row is None:
             return None

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from event.exceptions import EventStarted, SoldOut
 from event.models import Event
-from eventmanagement.queries import CompiledQuery, Parameter
+from eventmanagement.queries import CompiledQuery
 from reservation.exceptions import AlreadyReserved
 from reservation.models import BOOK, REASON, Reservation
 from tests.ledger import assert_balanced, begin, seats_left
@@ -147,16 +147,13 @@ def test_refusal_writes_nothing(request, book, event, holder, capacity, reason):
 
 def test_attendees_are_not_read_to_find_ones_own(bob, event):
     """Not even where they could be read by an index and one's own could not."""
-    values, statement = {"event_id": event.pk, "user_id": bob.pk}, BOOK.statement
-    parameters = [values[each.name] if isinstance(each, Parameter) else each for each in statement.parameters]
+    parameters = BOOK.statement.parameters_with({"event_id": event.pk, "user_id": bob.pk})
 
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("DROP INDEX reservation_by_user")
-        cursor.execute(
-            "ALTER TABLE reservation_reservation DROP CONSTRAINT reservation_once_per_user_and_event",
-        )
-        cursor.execute(f"EXPLAIN {statement.sql}", parameters)
+        cursor.execute("ALTER TABLE reservation_reservation DROP CONSTRAINT reservation_once_per_user_and_event")
+        cursor.execute(f"EXPLAIN {BOOK.statement.sql}", parameters)
         plan = "\n".join(line for (line,) in cursor.fetchall())
         transaction.set_rollback(True)
 
