@@ -21,9 +21,13 @@ SQLITE_UNAVAILABLE = {
 }
 
 
+class Unavailable(Exception):
+    """The work was given up because something that it needs is busy: 503 on every path, nothing happened."""
+
+
 def is_unavailable(error: Exception) -> bool:
     """Say whether the database is away or busy, rather than asked for something it can't do."""
-    if isinstance(error, InterfaceError):
+    if isinstance(error, InterfaceError | Unavailable):
         return True
     if not isinstance(error, DatabaseError):
         return False

@@ -12,6 +12,7 @@ from django.test import Client, RequestFactory
 
 from event.models import EventQuerySet
 from eventmanagement import views
+from eventmanagement.database import Unavailable
 from eventmanagement.wsgi import application
 from tests.conftest import LONG, SHORT
 
@@ -104,6 +105,7 @@ def unavailable(state):
     "error",
     [
         InterfaceError("closed"),
+        Unavailable("busy"),
         *map(unavailable, [None, "08006", "53300", "55P03", "57P01", "57014", "40P01", "25006"]),
     ],
     ids=lambda error: getattr(error.__cause__, "sqlstate", error),
