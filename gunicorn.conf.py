@@ -7,16 +7,19 @@ from typing import Any
 from environs import validate
 
 from eventmanagement.environment import env
+from eventmanagement.serving.lanes import THREADS
 
 wsgi_app = "eventmanagement.wsgi"
 bind = f"127.0.0.1:{env.int('PORT', 8000, validate=validate.Range(1, 65535))}"
 
 # A request waits for the database most of its time, so threads share a worker's memory; a worker
 # for each core lets them compute beside each other. Each thread keeps a connection of its own.
-worker_class = "eventmanagement.worker.Worker"
+worker_class = "eventmanagement.serving.worker.Worker"
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 workers = min(env.int("WEB_CONCURRENCY", cores, validate=validate.Range(min=1)), 2 * cores)
-threads = 8
+threads = sum(THREADS.values())
+# Connections of one worker: with the database's and the log's, below the 1,024 files that a process may usually open.
+worker_connections = 900
 # Loaded once, before the workers, who share its memory: settings that make no sense are named once
 # and end the server.
 preload_app = True
@@ -26,6 +29,11 @@ graceful_timeout = 20
 # Seconds without a sign of life after which a worker counts as hung and is replaced.
 timeout = 60
 keepalive = 5
+# Nobody's headers are believed here: Django believes X-Forwarded-* as TRUSTED_PROXIES says, and the path that the
+# project is mounted under comes from the environment (SCRIPT_NAME).
+forwarded_allow_ips = ""
+secure_scheme_headers = {}
+forwarder_headers = ""
 # Bytes: a query value of five thousand digits is Django's to refuse.
 limit_request_line = 8190
 control_socket_disable = True

@@ -64,7 +64,7 @@ class RequestLog:
             return response
 
 
-def log_refusal(status: int, reason: Exception) -> str:
+def log_refusal(status: int, reason: BaseException) -> str:
     """Log a request that was not HTTP enough to become one; give it an id and say which.
 
     The reason is logged by its name: its text may quote a header.

@@ -80,9 +80,9 @@ class Service:
         )
         return done.stdout
 
-    def request(self, method: str, path: str, body: Any = None, token: str = "") -> Answer:
-        """Ask over a connection of its own; raises OSError or HTTPException where no answer comes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+    def request(self, method: str, path: str, body: Any = None, token: str = "", patience: float = PATIENCE) -> Answer:
+        """Ask over a connection of its own; raises OSError or HTTPException where no answer comes in time."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Token {token}"} if token else {})
         with contextlib.closing(connection):
             connection.request(method, path, None if body is None else json.dumps(body), headers)

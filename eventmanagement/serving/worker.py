@@ -1,0 +1,345 @@
+"""gunicorn's threaded worker, with an event loop that does all the waiting for clients.
+
+A thread is given to a request that has arrived whole, and has a response taken from it whole, so that
+clients who say nothing, drip or don't read cost a connection and some memory, and no thread. Each wait
+has a deadline, each buffer a bound, and each kind of request its own threads (lanes.py).
+"""
+
+import errno
+import json
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from http import HTTPStatus
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import Any
+
+from django.conf import settings
+from gunicorn.errors import ConfigError
+from gunicorn.http.errors import (
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+)
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+
+from eventmanagement.database import Unavailable
+from eventmanagement.logs import log_refusal
+from eventmanagement.middleware import RETRY_AFTER, sentence
+from eventmanagement.serving.connection import LARGEST_HEAD, Connection, State
+from eventmanagement.serving.lanes import THREADS, Lane, lane_of
+
+# Seconds that a worker waits: for a new connection's first byte, for a request's line and headers, for all of the
+# request, for a thread to take it, for the client to read some of the response, for it to read all of it, and for
+# it to close its side of a connection that is closed on this side.
+FIRST_BYTE, HEAD, REQUEST, QUEUE, STALL, RESPONSE, LINGER = 10, 10, 30, 10, 30, 120, 2
+# Seconds between two looks at the deadlines.
+SWEEP = 1
+# Bytes. A larger body is not read to its end before it is refused.
+LARGEST_DROPPED = 32 * 2**20
+# Bytes of requests and responses that a worker holds for all its clients together.
+MOST_HELD = 64 * 2**20
+
+# Seconds that a worker leaves a new connection to the others, for each that it is busy with, and at most.
+LEAD, LONGEST_LEAD = 20e-6, 1e-3
+
+EVENTS = {
+    State.IDLE: EVENT_READ,
+    State.READING: EVENT_READ,
+    State.QUEUED: 0,
+    State.WRITING: EVENT_WRITE,
+    State.LINGERING: EVENT_READ,
+}
+STATUS = {
+    LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    TimeoutError: HTTPStatus.REQUEST_TIMEOUT,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+# They are parse errors in name only: the application made those headers.
+FAULTS = (InvalidResponseHeader, InvalidResponseHeaderName)
+
+
+class Lanes:
+    """A pool of threads for each lane, each with a queue of its own."""
+
+    def __init__(self) -> None:
+        self._pools = {lane: ThreadPoolExecutor(count, thread_name_prefix=lane) for lane, count in THREADS.items()}
+
+    def submit(self, lane: Lane, function: Callable, *arguments: Any) -> Future:
+        return self._pools[lane].submit(function, *arguments)
+
+    def shutdown(self, wait: bool) -> None:
+        for pool in self._pools.values():
+            pool.shutdown(wait)
+
+
+class Worker(ThreadWorker):
+    """Serves HTTP/1 without TLS. The lanes say how many threads there are, whatever ``threads`` is set to."""
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        super().check_config(cfg, log)
+        if cfg.is_ssl:
+            raise ConfigError("This worker speaks no TLS: a reverse proxy does.")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.connections: set[Connection] = set()
+        self.held = 0
+        self.next_sweep = 0.0
+
+    def get_thread_pool(self) -> Lanes:
+        return Lanes()
+
+    # From a connection to a request, in the event loop.
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, later the more of them keep this worker busy, so that one with fewer gets it.
+
+        All workers wait on one socket. Whoever ran first could take a whole burst of connections, which
+        stay with it as long as they are kept alive: two workers were measured at 0.4 of their speed then.
+        """
+        busy = sum(each.state is State.QUEUED or not each.has_been_served for each in self.connections)
+        time.sleep(min(busy * LEAD, LONGEST_LEAD))
+        if self.nr_conns >= self.worker_connections - 1:
+            self.make_room()
+        try:
+            client_socket, client = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self.make_room()
+            elif error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED):
+                raise
+            return
+        self.nr_conns += 1
+        connection = Connection(self.cfg, client_socket, client, listener.getsockname())
+        self.connections.add(connection)
+        self.wait(connection, State.IDLE, FIRST_BYTE)
+
+    def wait(self, connection: Connection, state: State, seconds: float) -> None:
+        """Wait for what this state waits for, so many seconds at most."""
+        connection.state = state
+        connection.deadline = time.monotonic() + seconds
+        events = EVENTS[state]
+        if events == connection.watched:
+            return
+        if connection.watched:
+            self.poller.unregister(connection.socket)
+        if events:
+            self.poller.register(connection.socket, events, partial(self.on_ready, connection))
+        connection.watched = events
+
+    def on_ready(self, connection: Connection, _: Any) -> None:
+        """Go on with a client that has sent something, or can be sent something."""
+        if connection not in self.connections:
+            # Another event of the same round has dropped it.
+            return
+        if connection.state is State.WRITING:
+            self.flush(connection)
+            return
+        may_send_more = connection.receive()
+        if connection.state is State.LINGERING:
+            connection.received.clear()
+        else:
+            self.advance(connection)
+        if not may_send_more and connection.watched == EVENT_READ:
+            self.drop(connection)
+
+    def advance(self, connection: Connection) -> None:
+        """Make a request of what was received, or wait for more of it."""
+        if (connection.request or self.parse_head(connection)) and connection.take_body():
+            self.queue(connection)
+        self.count(connection)
+
+    def parse_head(self, connection: Connection) -> bool:
+        """Parse a request's line and headers once they are complete; say whether they are."""
+        if not connection.received:
+            return False
+        if connection.state is State.IDLE:
+            connection.began = time.monotonic()
+            self.wait(connection, State.READING, HEAD)
+        head = connection.take_head()
+        try:
+            if len(connection.received if head is None else head) > LARGEST_HEAD:
+                raise LimitRequestHeaders("the request's line and headers together")
+            if head is None:
+                return False
+            connection.source.data = head
+            connection.request = next(connection.parser)
+        except (ParseException, NoMoreData) as error:
+            self.refuse(connection, error)
+            return False
+        self.expect_body(connection)
+        return True
+
+    def expect_body(self, connection: Connection) -> None:
+        """Prepare to read the body, or to drop one that the application will refuse by its headers."""
+        headers = dict(connection.request.headers)
+        length = int(headers.get("CONTENT-LENGTH", 0))
+        connection.is_body_dropped = length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        connection.body_left = length if length <= LARGEST_DROPPED else 0
+        if connection.is_body_dropped or "TRANSFER-ENCODING" in headers:
+            connection.request.force_close()
+        if "EXPECT" in headers and connection.body_left > len(connection.received):
+            connection.unsent = memoryview(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.send()
+        self.wait(connection, State.READING, connection.began + REQUEST - time.monotonic())
+
+    def queue(self, connection: Connection) -> None:
+        """Let a thread of the request's lane serve it."""
+        self.wait(connection, State.QUEUED, QUEUE)
+        request = connection.request
+        lane = lane_of(request.method, request.path, request.query)
+        connection.future = self.tpool.submit(lane, self.handle, connection)
+        connection.future.add_done_callback(partial(self.method_queue.defer, self.finish_request, connection))
+
+    # In a thread.
+
+    def handle(self, connection: Connection) -> bool:
+        """Serve the request and send what the client takes at once; say whether another request may follow."""
+        keeps_alive = self.handle_request(connection.request, connection)
+        connection.unsent = memoryview(connection.sock.take())
+        return connection.send() and keeps_alive
+
+    # From the response to the next request, in the event loop.
+
+    def finish_request(self, connection: Connection, future: Future) -> None:
+        """Take a connection back from its thread."""
+        if future.cancelled():
+            return
+        connection.request = None
+        connection.has_been_served = True
+        connection.began = time.monotonic()
+        if error := future.exception():
+            # Of half a response, nothing was sent yet.
+            connection.sock.take()
+            self.refuse(connection, error)
+            return
+        connection.keeps_alive = future.result()
+        self.flush(connection)
+
+    def flush(self, connection: Connection) -> None:
+        """Send what is left of the response, then go on to the next request or to the end."""
+        if not connection.send():
+            self.drop(connection)
+        elif connection.unsent:
+            self.wait(connection, State.WRITING, min(STALL, connection.began + RESPONSE - time.monotonic()))
+            self.count(connection)
+        elif connection.keeps_alive:
+            self.wait(connection, State.IDLE, self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
+            self.advance(connection)
+        else:
+            self.linger(connection)
+
+    def linger(self, connection: Connection) -> None:
+        """Close this side of the connection, and wait for the client to close the other."""
+        try:
+            connection.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.drop(connection)
+        else:
+            connection.received.clear()
+            self.wait(connection, State.LINGERING, LINGER)
+            self.count(connection)
+
+    def refuse(self, connection: Connection, reason: BaseException) -> None:
+        """Respond without the application, and close."""
+        connection.unsent = memoryview(self.refusal(reason))
+        connection.keeps_alive = False
+        connection.began = time.monotonic()
+        self.flush(connection)
+
+    def refusal(self, reason: BaseException) -> bytes:
+        """Make the response to a request that Django does not see, in the shape of Django's own.
+
+        gunicorn's own is HTML, and 501 for a transfer coding that it doesn't know.
+        """
+        status = STATUS.get(type(reason))
+        if status is None and isinstance(reason, ParseException | NoMoreData) and not isinstance(reason, FAULTS):
+            status = HTTPStatus.BAD_REQUEST
+        if status is None:
+            self.log.error("A request failed outside of Django", exc_info=reason)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+        request_id = log_refusal(status, reason)
+        is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE
+        body = json.dumps({"detail": sentence(status)} | ({"code": "unavailable"} if is_busy else {}))
+        head = [
+            f"HTTP/1.1 {status} {status.phrase}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
+            "X-Content-Type-Options: nosniff",
+            f"X-Request-ID: {request_id}",
+            *([f"Retry-After: {RETRY_AFTER}"] if is_busy else []),
+            "Connection: close",
+        ]
+        return "\r\n".join([*head, "", body]).encode()
+
+    # Bounds.
+
+    def count(self, connection: Connection) -> None:
+        """Count what a connection holds in memory; drop those that hold most where all hold too much."""
+        if connection in self.connections:
+            self.held += connection.held - connection.counted
+            connection.counted = connection.held
+        while self.held > MOST_HELD and self.make_room(by=lambda each: -each.counted):
+            pass
+
+    def make_room(self, by: Callable[[Connection], float] = lambda each: each.deadline) -> bool:
+        """Drop the connection that waits for its client and comes first in this order; say whether there was one."""
+        waiting = [each for each in self.connections if each.state is not State.QUEUED]
+        if waiting:
+            self.drop(min(waiting, key=by))
+        return bool(waiting)
+
+    def murder_pending(self) -> None:
+        """End what has lasted too long. (gunicorn's event loop calls this after each round.)"""
+        now = time.monotonic()
+        if now < self.next_sweep:
+            return
+        self.next_sweep = now + SWEEP
+        for connection in [each for each in self.connections if each.deadline <= now]:
+            if connection.state is State.READING:
+                self.refuse(connection, TimeoutError())
+            elif connection.state is not State.QUEUED:
+                self.drop(connection)
+            elif connection.future.cancel():
+                self.refuse(connection, Unavailable())
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection at once."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        self.nr_conns -= 1
+        self.held -= connection.counted
+        if connection.watched:
+            self.poller.unregister(connection.socket)
+        connection.socket.close()
+
+    # Stopping.
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Give idle connections until this deadline. (gunicorn calls it when the worker is told to stop.)"""
+        for connection in self.connections:
+            if connection.state is State.IDLE:
+                connection.deadline = min(connection.deadline, deadline)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close all connections at the end. (gunicorn's event loop calls this, forced when it has ended.)"""
+        for connection in [*self.connections] if force else []:
+            self.drop(connection)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Stop on Ctrl-C as on any other request to stop, when the requests under way have ended.
+
+        gunicorn's own shuts its thread pool down from within the signal's handler, and waits for
+        ever where the signal came while the pool's lock was held.
+        """
+        self.handle_exit(sig, frame)

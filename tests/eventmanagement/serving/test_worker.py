@@ -1,0 +1,487 @@
+"""What a worker does with its connections: no thread waits for a client, and every wait ends."""
+
+import errno
+import json
+import logging
+import selectors
+import socket
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+from gunicorn.config import Config
+
+from eventmanagement.serving import worker as module
+from eventmanagement.serving.connection import LARGEST_HEAD, State
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /api/login/ HTTP/1.1\r\nHost: localhost\r\n"
+
+
+class Threads:
+    """The lanes' threads: each request is served at once, or waits until the test serves it."""
+
+    def __init__(self):
+        self.are_busy = False
+        self.futures = []
+        self.queue = []
+
+    def submit(self, lane, function, *arguments):
+        future = Future()
+        self.futures.append(future)
+        self.queue.append((future, function, arguments))
+        if not self.are_busy:
+            self.serve()
+        return future
+
+    def serve(self):
+        while self.queue:
+            future, function, arguments = self.queue.pop(0)
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*arguments))
+                except Exception as error:
+                    future.set_exception(error)
+
+
+def application(environ, start_response):
+    body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH", 0)), 1000))
+    content = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {body.decode()}".encode()
+    start_response("200 OK", [("Content-Length", str(len(content)))])
+    return [content]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time, which passes as the test says; and how long the worker slept."""
+    clock = SimpleNamespace(now=1000.0, sleeps=[])
+    clock.monotonic = lambda: clock.now
+    clock.sleep = clock.sleeps.append
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def worker(clock):
+    config = Config()
+    config.set("keepalive", 75)
+    worker = module.Worker(1, 1, [], None, 30, config, logging.getLogger("test"))
+    worker.log = SimpleNamespace(access=lambda *arguments: None, debug=lambda *arguments: None)
+    worker.log.error = logging.getLogger("test").error
+    worker.log.exception = logging.getLogger("test").exception
+    worker.alive = True
+    worker.wsgi = application
+    worker.tpool = Threads()
+    worker.poller = selectors.DefaultSelector()
+    worker.method_queue.init()
+    worker.poller.register(worker.method_queue.fileno(), selectors.EVENT_READ, worker.method_queue.run_callbacks)
+    yield worker
+    worker.murder_keepalived(force=True)
+    worker.poller.close()
+    worker.method_queue.close()
+    worker.tmp.close()
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        yield listener
+
+
+@pytest.fixture
+def connect(worker, listener):
+    """Connect a client, whose connection the worker has accepted."""
+    clients = []
+
+    def connect():
+        client = socket.create_connection(listener.getsockname(), timeout=10)
+        clients.append(client)
+        worker.accept(listener)
+        return client
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def client(connect):
+    return connect()
+
+
+def run(worker):
+    """Let the worker's event loop do all there is to do."""
+    while worker.poller.select(0):
+        worker.wait_for_and_dispatch_events(0)
+
+
+def send(worker, client, data):
+    client.sendall(data)
+    # What was sent over loopback is there when it was sent.
+    run(worker)
+
+
+def responses(client):
+    """Read all that has arrived; say whether the worker has closed, too."""
+    client.setblocking(False)
+    data = b""
+    try:
+        while chunk := client.recv(65536):
+            data += chunk
+    except BlockingIOError:
+        return data, False
+    except ConnectionResetError:
+        return data, True
+    return data, True
+
+
+def pass_time(worker, clock, seconds):
+    clock.now += seconds
+    worker.murder_pending()
+    run(worker)
+
+
+def test_request_is_served(worker, client):
+    send(worker, client, GET)
+
+    data, is_closed = responses(client)
+    assert data.endswith(b"\r\n\r\nGET /healthz ")
+    assert not is_closed
+
+
+@pytest.mark.parametrize(
+    "request_bytes", [GET, POST + b"Content-Length: 5\r\n\r\nhello"], ids=["without a body", "with a body"]
+)
+def test_thread_is_given_to_a_whole_request(worker, client, request_bytes):
+    for byte in request_bytes[:-1]:
+        send(worker, client, bytes([byte]))
+        assert not worker.tpool.futures
+
+    send(worker, client, request_bytes[-1:])
+
+    assert len(worker.tpool.futures) == 1
+    assert b"200 OK" in responses(client)[0]
+
+
+def test_requests_sent_together_are_served_in_order(worker, client):
+    send(worker, client, POST + b"Content-Length: 5\r\n\r\nhello" + GET + GET)
+
+    data, _ = responses(client)
+    assert data.count(b"200 OK") == 3
+    assert data.index(b"hello") < data.index(b"GET /healthz")
+
+
+def test_client_who_says_nothing_is_dropped(worker, client, clock):
+    pass_time(worker, clock, module.FIRST_BYTE - 1)
+    assert worker.connections
+
+    pass_time(worker, clock, 1)
+
+    assert responses(client) == (b"", True)
+    assert worker.nr_conns == 0
+
+
+@pytest.mark.parametrize(
+    ("begun", "drip", "seconds"),
+    [
+        (b"", b"G", module.HEAD),
+        (GET[:-2], b"X", module.HEAD),
+        (POST + b"Content-Length: 1000\r\n\r\n", b"x", module.REQUEST),
+        (POST + b"Content-Length: 20000000\r\n\r\n", b"x", module.REQUEST),
+    ],
+    ids=["request line", "header", "body", "huge body"],
+)
+def test_drops_do_not_extend_the_time_of_a_request(worker, client, clock, caplog, begun, drip, seconds):
+    send(worker, client, begun + drip)
+    for _ in range(seconds):
+        assert responses(client) == (b"", False)
+        pass_time(worker, clock, 1)
+        send(worker, client, drip)
+
+    data, is_closed = responses(client)
+    assert data.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(data.split(b"\r\n\r\n")[1])["detail"]
+    assert is_closed
+    assert not worker.tpool.futures
+    assert not [record for record in caplog.records if record.exc_info or record.levelno > logging.INFO]
+
+
+def test_client_who_closes_half_way_leaves_no_trace(worker, client, caplog):
+    send(worker, client, GET[:-2])
+    client.close()
+    run(worker)
+
+    assert not worker.connections
+    assert not caplog.records
+
+
+def test_request_that_no_thread_takes_in_time_is_503(worker, client, clock):
+    worker.tpool.are_busy = True
+    send(worker, client, GET)
+    pass_time(worker, clock, module.QUEUE - 1)
+    assert responses(client) == (b"", False)
+
+    pass_time(worker, clock, 1)
+
+    data, is_closed = responses(client)
+    assert data.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: " in data
+    assert json.loads(data.split(b"\r\n\r\n")[1])["code"] == "unavailable"
+    assert is_closed
+    worker.tpool.serve()
+    run(worker)
+    assert responses(client)[0] == b""
+
+
+def test_request_in_a_thread_has_its_time(worker, client, clock):
+    worker.tpool.are_busy = True
+    send(worker, client, GET)
+    [future] = worker.tpool.futures
+    future.set_running_or_notify_cancel()
+
+    pass_time(worker, clock, module.QUEUE + 1)
+
+    assert responses(client) == (b"", False)
+
+
+def test_idle_connection_is_kept_and_then_dropped(worker, client, clock):
+    send(worker, client, GET)
+    responses(client)
+    pass_time(worker, clock, 74)
+    send(worker, client, GET)
+    assert b"200 OK" in responses(client)[0]
+    pass_time(worker, clock, 74)
+    assert worker.connections
+
+    pass_time(worker, clock, 1)
+
+    assert responses(client) == (b"", True)
+
+
+def test_client_who_reads_nothing_takes_no_thread_and_is_dropped(worker, client, clock):
+    worker.wsgi = lambda environ, start: start("200 OK", [("Content-Length", "50000000")]) and [b"x" * 50_000_000]
+    send(worker, client, GET)
+    [future] = worker.tpool.futures
+    [connection] = worker.connections
+
+    assert future.done()
+    assert connection.state is State.WRITING
+    pass_time(worker, clock, module.STALL)
+    assert not worker.connections
+
+
+def test_client_who_reads_too_slowly_is_dropped(worker, client, clock):
+    worker.wsgi = lambda environ, start: start("200 OK", [("Content-Length", "50000000")]) and [b"x" * 50_000_000]
+    send(worker, client, GET)
+    for _ in range(0, module.RESPONSE, 5):
+        assert worker.connections
+        client.recv(1_000_000)
+        run(worker)
+        pass_time(worker, clock, 5)
+
+    assert not worker.connections
+
+
+def test_slow_response_arrives_whole(worker, client):
+    worker.wsgi = lambda environ, start: start("200 OK", [("Content-Length", "9000000")]) and [b"x" * 9_000_000]
+    client.sendall(GET)
+    received = 0
+    while received < 9_000_000:
+        run(worker)
+        received += len(client.recv(65536))
+
+    assert received > 9_000_000
+
+
+def test_client_who_does_not_close_is_closed(worker, client, clock):
+    send(worker, client, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    [connection] = worker.connections
+    assert connection.state is State.LINGERING
+
+    pass_time(worker, clock, module.LINGER)
+
+    assert not worker.connections
+
+
+def test_what_comes_after_the_end_is_not_kept(worker, client):
+    send(worker, client, b"nonsense\r\n\r\n")
+    [connection] = worker.connections
+
+    send(worker, client, b"x" * 100_000)
+
+    assert not connection.received
+
+
+def test_body_that_is_expected_is_asked_for_once(worker, client):
+    send(worker, client, POST + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    assert responses(client)[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    send(worker, client, b"hello")
+
+    data, _ = responses(client)
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert data.endswith(b"hello")
+
+
+def test_body_over_the_limit_is_not_kept(worker, client):
+    send(worker, client, POST + b"Content-Length: 20000000\r\n\r\n" + b"x" * 1_000_000)
+    [connection] = worker.connections
+    assert connection.held == 0
+    assert not worker.tpool.futures
+
+    client.settimeout(10)
+    for _ in range(19):
+        send(worker, client, b"x" * 1_000_000)
+
+    assert len(worker.tpool.futures) == 1
+    assert b"\r\nConnection: close\r\n" in responses(client)[0]
+
+
+def test_body_far_over_the_limit_is_not_waited_for(worker, client):
+    send(worker, client, POST + b"Content-Length: 9999999999\r\n\r\n")
+
+    assert b"\r\nConnection: close\r\n" in responses(client)[0]
+
+
+def test_chunked_body_ends_the_connection(worker, client):
+    send(worker, client, POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" + GET)
+
+    data, is_closed = responses(client)
+    assert data.count(b"200 OK") == 1
+    assert is_closed
+
+
+def test_head_over_the_limit_is_431(worker, client):
+    send(worker, client, GET[:-2] + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 8000) for n in range(10)))
+
+    assert responses(client)[0].startswith(b"HTTP/1.1 431 ")
+    assert max(connection.held for connection in worker.connections) < LARGEST_HEAD
+
+
+def test_response_that_fails_half_way_is_500_and_logged(worker, client, caplog):
+    def fail(environ, start_response):
+        start_response("200 OK", [("Content-Length", "10")])
+        yield b"hello"
+        raise ZeroDivisionError
+
+    worker.wsgi = fail
+    send(worker, client, GET)
+
+    data, is_closed = responses(client)
+    assert data.startswith(b"HTTP/1.1 500 ")
+    assert b"200 OK" not in data
+    assert is_closed
+    assert [record for record in caplog.records if record.exc_info and record.levelno == logging.ERROR]
+
+
+def test_full_worker_makes_room_for_a_new_client(worker, connect, clock):
+    worker.worker_connections = 3
+    first = connect()
+    clock.now += 1
+    second = connect()
+    clock.now += 1
+
+    third = connect()
+
+    assert worker.nr_conns == 2
+    assert responses(first) == (b"", True)
+    send(worker, second, GET)
+    send(worker, third, GET)
+    assert b"200 OK" in responses(second)[0]
+    assert b"200 OK" in responses(third)[0]
+
+
+def test_client_who_is_served_is_not_dropped_for_room(worker, connect):
+    worker.tpool.are_busy = True
+    first = connect()
+    send(worker, first, GET)
+    worker.worker_connections = 2
+    connect()
+
+    assert responses(first) == (b"", False)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_worker_out_of_files_makes_room(worker, client, number):
+    def refuse():
+        raise OSError(number, "too many open files")
+
+    worker.accept(SimpleNamespace(accept=refuse))
+
+    assert responses(client) == (b"", True)
+
+
+def test_memory_for_requests_is_bounded(worker, connect, monkeypatch):
+    monkeypatch.setattr(module, "MOST_HELD", 250_000)
+    clients = []
+    for size in (50_000, 100_000, 60_000, 80_000):
+        clients.append(connect())
+        send(worker, clients[-1], POST + b"Content-Length: 1000000\r\n\r\n" + b"x" * size)
+
+    assert worker.held <= 250_000
+    assert [responses(client)[1] for client in clients] == [False, True, False, False]
+
+
+def test_memory_for_responses_is_bounded(worker, connect, monkeypatch):
+    monkeypatch.setattr(module, "MOST_HELD", 60_000_000)
+    worker.wsgi = lambda environ, start: start("200 OK", [("Content-Length", "50000000")]) and [b"x" * 50_000_000]
+    for _ in range(2):
+        send(worker, connect(), GET)
+
+    assert worker.held <= 60_000_000
+    assert len(worker.connections) == 1
+
+
+def test_nothing_is_held_in_the_end(worker, client, clock):
+    send(worker, client, POST + b"Content-Length: 5\r\n\r\nhello" + GET)
+
+    assert worker.held == 0
+
+
+def test_stopping_worker_gives_idle_clients_a_moment(worker, client, clock):
+    send(worker, client, GET)
+    worker.alive = False
+    worker._cap_keepalive(clock.now + 2)
+    pass_time(worker, clock, 1)
+    send(worker, client, GET)
+    assert b"\r\nConnection: close\r\n" in responses(client)[0]
+
+
+def test_tls_is_refused_at_the_start():
+    config = Config()
+    config.set("certfile", "certificate.pem")
+
+    with pytest.raises(module.ConfigError, match="TLS"):
+        module.Worker.check_config(config, None)
+
+
+# Sharing connections with the other workers.
+
+
+def test_the_busier_a_worker_is_the_longer_it_leaves_a_connection_to_others(worker, connect, clock):
+    for _ in range(3):
+        connect()
+
+    assert clock.sleeps == [0, module.LEAD, 2 * module.LEAD]
+
+
+def test_wait_for_others_has_a_bound(worker, connect, clock, monkeypatch):
+    monkeypatch.setattr(module, "LEAD", 1)
+    connect()
+    connect()
+
+    assert clock.sleeps == [0, module.LONGEST_LEAD]
+
+
+def test_idle_connections_do_not_count(worker, connect, clock):
+    send(worker, connect(), GET)
+    connect()
+
+    assert clock.sleeps == [0, 0]
+
+
+def test_connection_that_another_took_meanwhile_is_not_missed(worker, listener):
+    worker.accept(listener)
+
+    assert not worker.connections

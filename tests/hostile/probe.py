@@ -1,0 +1,88 @@
+"""Well-behaved clients, who ask while an attack is on, and tell what they saw."""
+
+import http.client
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from tests.service import Service
+
+# Seconds after which a client gives up, as a balancer's health check does.
+PATIENCE = 5
+EVENT = {"capacity": 100_000, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
+# People with tokens, without the time that hashing their passwords takes.
+CROWD = """
+from django.contrib.auth.models import User
+from rest_framework.authtoken.models import Token
+crowd = User.objects.bulk_create(User(username=f"person{{n}}") for n in range({count}))
+print(*[Token.objects.create(user=person).key for person in crowd])
+"""
+
+
+def crowd(service: Service, count: int) -> list[str]:
+    """Make people, and give their tokens."""
+    return service.manage("shell", "--verbosity=0", "--command", CROWD.format(count=count)).split()
+
+
+def create_event(service: Service, token: str, title: str = "Sale") -> int:
+    return service.request("POST", "/api/events/", EVENT | {"title": title}, token).json["id"]
+
+
+class Probe:
+    """Asks for /healthz, reads an event and books a seat, one client each, again and again."""
+
+    def __init__(self, service: Service, tokens: list[str], event: int) -> None:
+        self.is_over = threading.Event()
+        self.outcomes: dict[str, Counter] = {}
+        self.longest: dict[str, float] = {}
+        unused = iter(tokens)
+        self.requests: dict[str, Callable[[], Any]] = {
+            "health": lambda: service.request("GET", "/healthz", patience=PATIENCE),
+            "read": lambda: service.request("GET", f"/api/events/{event}/", patience=PATIENCE),
+            "book": lambda: service.request(
+                "POST", "/api/reservations/", {"event_id": event}, next(unused), patience=PATIENCE
+            ),
+        }
+
+    def ask(self, name: str) -> None:
+        """Make one kind of request every 20 ms until the attack is over, at least once."""
+        self.outcomes[name], self.longest[name] = Counter(), 0.0
+        while True:
+            began = time.monotonic()
+            try:
+                outcome = self.requests[name]().status
+            except (OSError, http.client.HTTPException) as error:
+                outcome = type(error).__name__
+            self.outcomes[name][outcome] += 1
+            self.longest[name] = max(self.longest[name], time.monotonic() - began)
+            if self.is_over.wait(0.02):
+                return
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Ask while the block runs."""
+        with ThreadPoolExecutor(len(self.requests)) as threads:
+            asking = [threads.submit(self.ask, name) for name in self.requests]
+            try:
+                yield
+            finally:
+                self.is_over.set()
+                for each in asking:
+                    each.result()
+
+    def report(self, attack: str) -> None:
+        told = ", ".join(
+            f"{name} {dict(outcomes)} longest {self.longest[name]:.3f} s" for name, outcomes in self.outcomes.items()
+        )
+        print(f"\n{attack}: {told}")
+
+    def assert_nobody_noticed(self) -> None:
+        assert {name: set(outcomes) for name, outcomes in self.outcomes.items()} == {
+            "health": {200},
+            "read": {200},
+            "book": {201},
+        }

@@ -1,0 +1,78 @@
+"""Clients who hold connections and say nothing, drip, don't read or don't close: nobody else notices."""
+
+import socket
+import time
+from contextlib import ExitStack, suppress
+
+import pytest
+from django.db import connection
+
+from tests.hostile.probe import Probe, create_event, crowd
+from tests.service import PATIENCE, running_service
+
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: it is about the server")
+
+# Seconds of an attack.
+ATTACK = 3
+HOST = b"Host: localhost\r\n"
+GET = b"GET /api/events/ HTTP/1.1\r\n" + HOST
+POST = b"POST /api/login/ HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+# A megabyte and more.
+LARGE = b"GET /static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
+ATTACKS = {
+    # how many, what each sends first, what each sends every half second
+    "silent": (300, b"", b""),
+    "drip the request line": (100, b"G", b"E"),
+    "drip headers": (100, GET, b"X: x\r\n"),
+    "drip one header": (100, GET + b"X: ", b"x"),
+    "drip a body": (100, POST + b"Content-Length: 1000\r\n\r\n", b"x"),
+    "drip a huge body": (100, POST + b"Content-Length: 20000000\r\n\r\n", b"x"),
+    "drip chunks": (100, POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "drip chunks at the admin's": (
+        100,
+        POST.replace(b"/api/login/", b"/admin/login/") + b"Transfer-Encoding: chunked\r\n\r\n",
+        b"1\r\nx\r\n",
+    ),
+    "drip after a refusal": (100, POST.replace(b"login", b"logout") + b"Content-Length: 1000\r\n\r\n", b"x"),
+    "expect and send nothing": (100, POST + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n", b""),
+    "read nothing": (100, LARGE * 8, b""),
+    "close nothing": (100, GET + b"Connection: close\r\n\r\n", b""),
+    "close nothing after nonsense": (100, b"nonsense\r\n\r\n", b""),
+}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with running_service(tmp_path_factory.mktemp("connections") / "log") as (service, _):
+        yield service
+
+
+@pytest.fixture(scope="module")
+def tokens(service):
+    return iter(crowd(service, 300 * len(ATTACKS)))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nobody_notices_clients_who(service, tokens, attack):
+    count, first, more = ATTACKS[attack]
+    people = [next(tokens) for _ in range(300)]
+    probe = Probe(service, people, create_event(service, people[0]))
+    with ExitStack() as connections:
+        clients = [
+            connections.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE))
+            for _ in range(count)
+        ]
+        for client in clients:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(first)
+        with probe.running():
+            until = time.monotonic() + ATTACK
+            while time.monotonic() < until:
+                for client in clients if more else []:
+                    # The server may have closed it.
+                    with suppress(OSError):
+                        client.send(more)
+                time.sleep(0.5)
+
+    probe.report(f"{count} clients {attack}")
+    probe.assert_nobody_noticed()
