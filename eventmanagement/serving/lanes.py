@@ -14,8 +14,9 @@ READS = {"GET", "HEAD"}
 class Lane(StrEnum):
     """The kinds of requests that wait for different things."""
 
-    # Balancers and containers restart a server whose health check waits.
+    # A server whose health check waits is restarted, so this lane asks no database.
     HEALTH = "health"
+    READINESS = "readiness"
     # Passwords are hashed there, 0.3 seconds of CPU each.
     ACCOUNTS = "accounts"
     # PostgreSQL may work for READ_TIMEOUT on each of them.
@@ -27,9 +28,15 @@ class Lane(StrEnum):
 
 # Threads of one worker. Four bookings at once keep a core and PostgreSQL busy, and more of them only
 # wait for one another. A password hash keeps a core busy by itself.
-THREADS = {Lane.HEALTH: 1, Lane.ACCOUNTS: 2, Lane.SEARCHES: 2, Lane.WRITES: 4, Lane.READS: 3}
+THREADS = {
+    Lane.HEALTH: 1,
+    Lane.READINESS: 1,
+    Lane.ACCOUNTS: 2,
+    Lane.SEARCHES: 2,
+    Lane.WRITES: 4,
+    Lane.READS: 3,
+}
 
-HEALTH = re.compile(r"/(healthz|readyz)$")
 ACCOUNTS = re.compile(r"/(login|signup|password|password_change|delete-account)/$")
 SEARCH = re.compile(r"(^|&)(search|q)=")
 
@@ -37,8 +44,10 @@ SEARCH = re.compile(r"(^|&)(search|q)=")
 def lane_of(method: str, path: str, query: str) -> Lane:
     """Choose the lane of a request by its target as it was sent, percent-encoded or not."""
     path = unquote(path)
-    if HEALTH.search(path):
+    if path.endswith("/healthz"):
         return Lane.HEALTH
+    if path.endswith("/readyz"):
+        return Lane.READINESS
     if ACCOUNTS.search(path):
         return Lane.ACCOUNTS
     if method not in READS:

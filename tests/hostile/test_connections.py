@@ -33,6 +33,13 @@ ATTACKS = {
         POST.replace(b"/api/login/", b"/admin/login/") + b"Transfer-Encoding: chunked\r\n\r\n",
         b"1\r\nx\r\n",
     ),
+    "drip an edit of the event": (
+        20,
+        b"PATCH /api/events/{event}/ HTTP/1.1\r\nAuthorization: Token {token}\r\nContent-Type: application/json\r\n"
+        + HOST
+        + b"Content-Length: 1000\r\n\r\n",
+        b" ",
+    ),
     "drip after a refusal": (100, POST.replace(b"login", b"logout") + b"Content-Length: 1000\r\n\r\n", b"x"),
     "expect and send nothing": (100, POST + b"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n", b""),
     "read nothing": (100, LARGE * 8, b""),
@@ -56,7 +63,9 @@ def tokens(service):
 def test_nobody_notices_clients_who(service, tokens, attack):
     count, first, more = ATTACKS[attack]
     people = [next(tokens) for _ in range(300)]
-    probe = Probe(service, people, create_event(service, people[0]))
+    event = create_event(service, people[0])
+    probe = Probe(service, people, event)
+    first = first.replace(b"{event}", str(event).encode()).replace(b"{token}", people[0].encode())
     with ExitStack() as connections:
         clients = [
             connections.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE))

@@ -9,7 +9,7 @@ from eventmanagement.serving.lanes import THREADS, Lane, lane_of
     ("method", "path", "query", "lane"),
     [
         ("GET", "/healthz", "", Lane.HEALTH),
-        ("GET", "/readyz", "", Lane.HEALTH),
+        ("GET", "/readyz", "", Lane.READINESS),
         ("GET", "/booking/healthz", "", Lane.HEALTH),
         ("POST", "/api/authentication/login/", "", Lane.ACCOUNTS),
         ("POST", "/api/signup/", "", Lane.ACCOUNTS),

@@ -1,0 +1,173 @@
+"""Requests that are dear to serve, by as many clients as like: everybody else is served meanwhile."""
+
+import http.client
+import itertools
+import os
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tests.hostile.probe import Probe, create_event, crowd
+from tests.service import running_service
+
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: it is about the server")
+
+# Seconds of an attack, and of an attacker's patience.
+ATTACK, ATTACKERS_PATIENCE = 3, 60
+# How long a list the searches go through.
+EVENTS = int(os.environ.get("HOSTILE_EVENTS", 20_000))
+FILL = """
+INSERT INTO event_event (title, description, start_time, end_time, capacity, seats_remaining, organizer_id)
+SELECT 'Concert number ' || n, repeat(md5(n::text) || ' ', 9), now() + n * interval '1 minute',
+       now() + n * interval '1 minute' + interval '1 hour', 10, 10, (SELECT min(id) FROM auth_user)
+FROM generate_series(1, %s) n
+"""
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    log = tmp_path_factory.mktemp("requests") / "log"
+    with running_service(log, THROTTLE_LOGIN="off", THROTTLE_LOGIN_ADDRESS="off", THROTTLE_SIGNUP="off") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service(running):
+    return running[0]
+
+
+@pytest.fixture(scope="module")
+def people(service):
+    """Tokens, each to be used once."""
+    return iter(crowd(service, 10_000))
+
+
+@pytest.fixture
+def probe(service, people):
+    tokens = list(itertools.islice(people, 300))
+    return Probe(service, tokens, create_event(service, tokens[0]))
+
+
+@contextmanager
+def attackers(clients):
+    """Let each client ask again and again until the block ends; give the outcomes, when it has ended."""
+    is_over, outcomes = threading.Event(), Counter()
+
+    def attack(client):
+        while not is_over.is_set():
+            try:
+                outcome = client().status
+            except (OSError, http.client.HTTPException) as error:
+                outcome = type(error).__name__
+            outcomes[outcome] += 1
+
+    with ThreadPoolExecutor(len(clients)) as threads:
+        attacking = [threads.submit(attack, client) for client in clients]
+        try:
+            yield outcomes
+        finally:
+            is_over.set()
+            for each in attacking:
+                each.result()
+
+
+def resist(probe, name, clients):
+    """Attack while the probe asks; give the attackers' outcomes."""
+    with attackers(clients) as outcomes, probe.running():
+        time.sleep(ATTACK)
+    probe.report(f"{len(clients)} clients {name}, {dict(outcomes)}")
+    probe.assert_nobody_noticed()
+    return outcomes
+
+
+def posting(service, path, body, token=""):
+    return lambda: service.request("POST", path, body, token, ATTACKERS_PATIENCE)
+
+
+def getting(service, path):
+    return lambda: service.request("GET", path, patience=ATTACKERS_PATIENCE)
+
+
+@pytest.mark.parametrize("size", [40_000, 180_000])
+@pytest.mark.parametrize("path", ["/api/login/", "/api/signup/"])
+def test_usernames_of_combining_marks(service, probe, path, size):
+    # Out of their canonical order, which is what takes quadratic time to mend.
+    body = {"username": "a" + "\u0315\u0300" * (size // 4), "password": PASSWORD}
+
+    outcomes = resist(probe, f"send usernames of {size} bytes to {path}", [posting(service, path, body)] * 4)
+
+    assert set(outcomes) == {400}
+
+
+def test_guesses_of_passwords(service, probe):
+    guesses = [posting(service, "/api/login/", {"username": f"person{n}", "password": PASSWORD}) for n in range(30)]
+
+    outcomes = resist(probe, "guess passwords", guesses)
+
+    assert set(outcomes) <= {400, 503}
+
+
+@pytest.mark.parametrize("path", ["/schema/", "/docs/swagger/", "/admin/login/"])
+def test_pages_for_anybody(service, probe, path):
+    outcomes = resist(probe, f"read {path}", [getting(service, path)] * 16)
+
+    assert set(outcomes) == {200}
+
+
+@pytest.fixture(scope="module")
+def many_events(running, people):
+    next(people)
+    with psycopg.connect(running[1].url, autocommit=True) as session:
+        session.execute(FILL, [EVENTS])
+        session.execute("VACUUM ANALYZE event_event")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "search=zq",
+        "search=" + "+".join("abcdef"),
+        "search=abc+bcd+cde+def+efa+fab",
+        "search=concert",
+        "ordering=seats_remaining",
+        "page=900",
+    ],
+)
+def test_searches_and_lists(service, many_events, probe, query):
+    outcomes = resist(probe, f"ask for ?{query}", [getting(service, f"/api/events/?{query}")] * 16)
+
+    assert set(outcomes) <= {200, 404, 503}
+
+
+def test_event_whose_row_is_locked(running, people, probe):
+    service, cluster = running
+    tokens = list(itertools.islice(people, 100))
+    event = create_event(service, tokens[0], "Locked")
+    with psycopg.connect(cluster.url) as session:
+        session.execute("SELECT FROM event_event WHERE id = %s FOR UPDATE", [event])
+        clients = [posting(service, "/api/reservations/", {"event_id": event}, token) for token in tokens]
+        outcomes = resist(probe, "book an event whose row is locked", clients)
+
+    assert set(outcomes) == {503}
+    assert service.request("POST", "/api/reservations/", {"event_id": event}, next(people)).status == 201
+
+
+def test_hundred_people_at_an_event_that_nobody_holds(service, people, probe):
+    tokens = list(itertools.islice(people, 100))
+    event = create_event(service, tokens[0], "Ordinary")
+
+    def book_and_cancel(token):
+        booked = service.request("POST", "/api/reservations/", {"event_id": event}, token)
+        return service.request("DELETE", f"/api/reservations/{booked.json['id']}/", None, token)
+
+    clients = [lambda token=token: book_and_cancel(token) for token in tokens]
+    outcomes = resist(probe, "book and cancel", clients)
+
+    assert set(outcomes) == {204}
