@@ -125,6 +125,8 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0, validate=validate.Range(min=0))
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+# The admin's forms carry the token: no script needs to read it from the cookie.
+CSRF_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS speaks for this host alone: its subdomains are not ours to bind,

@@ -54,6 +54,15 @@ def test_admin_asks_who_is_there(client):
     assert answer.status_code == 200
 
 
+def test_no_script_reads_the_admins_cookies(client, admin_user):
+    client.post("/admin/login/", {"username": "admin", "password": "password"})
+
+    assert {name: cookie["httponly"] for name, cookie in client.cookies.items()} == {
+        "csrftoken": True,
+        "sessionid": True,
+    }
+
+
 @pytest.mark.parametrize("rows", ["event/event", "reservation/reservation"])
 def test_admin_counts_a_list_once(admin_client, rows):
     with CaptureQueriesContext(connection) as queries:

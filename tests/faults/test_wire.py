@@ -79,6 +79,25 @@ def test_charset_does_not_reach_the_query(service, charset):
     assert send(service, raw)[0] == 200
 
 
+@pytest.mark.parametrize(
+    "header",
+    [b"X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off", b"SCRIPT_NAME: /nowhere", b"PATH_INFO: /nowhere"],
+)
+def test_headers_of_a_proxy_that_is_not_there_are_not_believed(service, header):
+    """gunicorn would refuse the first for its contradiction, and look for the others' paths."""
+    status, _, body = send(service, GET + header + b"\r\n\r\n")
+
+    assert status == 200
+    assert "results" in json.loads(body)
+
+
+def test_refusal_of_the_server_has_the_headers_of_the_applications(service):
+    _, headers, _ = send(service, b"nonsense\r\n\r\n")
+
+    assert headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
 def test_server_does_not_say_what_it_is_made_of(service):
     _, headers, _ = send(service, GET + b"\r\n")
 
