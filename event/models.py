@@ -14,8 +14,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import CheckConstraint, F, Index, Q
-from django.db.models.functions import Now
+from django.db.models import CheckConstraint, Expression, F, Index, Q
+from django.db.models.functions import Cast, Now
+from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
@@ -49,6 +50,35 @@ HAS_STARTED = ~UPCOMING
 BOOKABLE = UPCOMING & Q(seats_remaining__gt=0)
 
 
+class WholeNumber(Cast):
+    """The value of an expression, rounded by the database to a whole number."""
+
+    def __init__(self, expression: Any) -> None:
+        super().__init__(expression, models.IntegerField())
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+        # SQLite's CAST drops the fraction, and turns what is too large into the largest integer. A NULL is an
+        # error instead: the column refuses it.
+        template = f"NULLIF(CAST(ROUND(%(expressions)s) AS %(db_type)s), {models.BigIntegerField.MAX_BIGINT})"
+        return super().as_sqlite(compiler, connection, template=template, **context)
+
+
+def whole_number(capacity: Any) -> int | WholeNumber:
+    """Give a capacity as a whole number: a value as an integer, an expression as one that the database rounds.
+
+    Raises ValueError for a value that is not a whole number.
+    """
+    if hasattr(capacity, "resolve_expression"):
+        return WholeNumber(capacity)
+    try:
+        number = int(capacity)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or not (isinstance(capacity, str) or number == capacity):
+        raise ValueError(f"A capacity is a whole number of seats, not {capacity!r:.50}.")
+    return number
+
+
 class EventQuerySet(models.QuerySet):
     def upcoming(self) -> "EventQuerySet":
         """Events that have not started, by the database's clock."""
@@ -74,13 +104,16 @@ class EventQuerySet(models.QuerySet):
     def update(self, **changes: Any) -> int:
         """Update as ever, but let no capacity change without the seats that remain of it.
 
-        Raises TypeError for ``seats_remaining``, which only the ledger's own methods write.
+        Raises TypeError for ``seats_remaining``, which only the ledger's own methods write, and
+        ValueError for a capacity that is not a whole number.
         """
         if "seats_remaining" in changes:
             raise TypeError("Seats move with reservations and with the capacity, not by themselves.")
         if "capacity" in changes:
+            # Rounded once for both columns: they would round a fraction each in its own way.
+            changes["capacity"] = capacity = whole_number(changes["capacity"])
             # Taken from left to right, no step leaves the range of the column.
-            changes["seats_remaining"] = F("seats_remaining") - F("capacity") + changes["capacity"]
+            changes["seats_remaining"] = F("seats_remaining") - F("capacity") + capacity
         return super().update(**changes)
 
     update.alters_data = True
@@ -89,13 +122,32 @@ class EventQuerySet(models.QuerySet):
         return super().update(seats_remaining=seats_remaining)
 
     def bulk_create(self, events: Iterable["Event"], batch_size: int | None = None, **options: Any) -> list["Event"]:
-        """Create the events with all their seats. Raises TypeError where it would overwrite others."""
+        """Create the events with all their seats.
+
+        Raises TypeError where it would overwrite others, and ValueError for a capacity that is not
+        a whole number.
+        """
         if options.get("update_conflicts"):
             raise TypeError("An event that is there already has seats of its own.")
         events = list(events)
         for event in events:
-            event.seats_remaining = event.capacity
-        return super().bulk_create(events, batch_size, **options)
+            event.capacity = event.seats_remaining = whole_number(event.capacity)
+        created = super().bulk_create(events, batch_size, **options)
+        for event in created:
+            if event.pk and isinstance(event.capacity, WholeNumber):
+                event.refresh_from_db(fields=["capacity", "seats_remaining"])
+        return created
+
+    def bulk_update(self, events: Iterable["Event"], fields: Iterable[str], *args: Any, **options: Any) -> int:
+        """Update the events as ever. Raises ValueError for a capacity that is not a whole number."""
+        events, fields = tuple(events), list(fields)
+        if "capacity" in fields:
+            for event in events:
+                # Django would drop the fraction of a plain value.
+                whole_number(event.capacity)
+        return super().bulk_update(events, fields, *args, **options)
+
+    bulk_update.alters_data = True
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete the events, each locked before the reservations that go with it."""
@@ -233,12 +285,16 @@ class Event(models.Model):
         """Write the event, but never its count of seats as it was when the event was read.
 
         A new event has all its seats. A capacity that is written moves the seats by the same
-        difference, by the rule of ``resize``, whose refusal it raises.
+        difference, by the rule of ``resize``, whose refusal it raises. Raises ValueError for a
+        capacity that is not a whole number. An expression is replaced by its value.
         """
         if self._state.adding or self.pk is None:
-            self.seats_remaining = self.capacity
+            self.capacity = self.seats_remaining = whole_number(self.capacity)
             # An event that is there already is not overwritten: it has seats of its own.
-            return super().save(update_fields=update_fields, **options | {"force_insert": True})
+            super().save(update_fields=update_fields, **options | {"force_insert": True})
+            if isinstance(self.capacity, WholeNumber):
+                self.refresh_from_db(fields=["capacity", "seats_remaining"])
+            return
         if update_fields is None:
             update_fields = [field.name for field in self._meta.concrete_fields if not field.primary_key]
         with transaction.atomic():
@@ -260,13 +316,14 @@ class Event(models.Model):
         """
         self.refresh_from_db(from_queryset=Event.objects.locked())
 
-    def resize(self, capacity: int) -> None:
+    def resize(self, capacity: int | Expression) -> None:
         """Change the capacity and the seats that remain by the same difference.
 
-        Raises CapacityBelowReserved, or DoesNotExist if the event was deleted meanwhile.
+        Raises CapacityBelowReserved, ValueError for a value that is not a whole number, or
+        DoesNotExist if the event was deleted meanwhile.
         """
         events = Event.objects.filter(pk=self.pk)
-        if not events.filter(seats_remaining__gte=F("capacity") - capacity).update(capacity=capacity):
+        if not events.filter(seats_remaining__gte=F("capacity") - whole_number(capacity)).update(capacity=capacity):
             raise CapacityBelowReserved(events.get().reserved)
         self.refresh_from_db(fields=["capacity", "seats_remaining"])
         log_seats("resized", event=self.pk, seats_left=self.seats_remaining)
