@@ -296,7 +296,13 @@ class Event(models.Model):
                 self.refresh_from_db(fields=["capacity", "seats_remaining"])
             return
         if update_fields is None:
-            update_fields = [field.name for field in self._meta.concrete_fields if not field.primary_key]
+            # As in Django, a field that was never loaded is not written.
+            unloaded = self.get_deferred_fields()
+            update_fields = [
+                field.name
+                for field in self._meta.concrete_fields
+                if not field.primary_key and field.attname not in unloaded
+            ]
         with transaction.atomic():
             if "capacity" in update_fields:
                 self.resize(self.capacity)
@@ -305,8 +311,8 @@ class Event(models.Model):
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
         """Delete the event, locked before the reservations that go with it."""
         with transaction.atomic():
-            Event.objects.filter(pk=self.pk).lock()
-            log_seats("deleted", event=self.pk, seats_left=0)
+            for event_id in Event.objects.filter(pk=self.pk).lock():
+                log_seats("deleted", event=event_id, seats_left=0)
             return super().delete(**options)
 
     def lock(self) -> None:

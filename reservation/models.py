@@ -54,7 +54,7 @@ class ReservationQuerySet(models.QuerySet):
 
 def _delete_rows(event_id: int, pks: list[int]) -> dict[str, int]:
     """Delete those of the rows that are still there, and give as many seats back; the event is locked."""
-    rows = Reservation.objects.filter(pk__in=pks)
+    rows = Reservation.objects.filter(pk__in=pks, event=event_id)
     held = list(rows.values_list("pk", "user_id"))
     deleted, by_model = models.QuerySet.delete(rows)
     seats_left = Event.objects.give_back_seats(event_id, deleted)
@@ -110,7 +110,7 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
                 return None
             reservation = Reservation(pk=pk, event=event, user=user, created_at=created_at)
             reservation._state.adding, reservation._state.db = False, self.db
-            reservation._log("taken", event.seats_remaining, pk)
+            reservation._log_taken()
             return reservation
 
 
@@ -210,7 +210,7 @@ class Reservation(models.Model):
         with transaction.atomic():
             self.event = Event.objects.take_seat(self.event_id)
             super().save(**options | {"force_insert": True})
-            self._log("taken", self.event.seats_remaining, self.pk)
+            self._log_taken()
 
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
         """Delete the row and give its seat back, started event or not."""
@@ -221,18 +221,24 @@ class Reservation(models.Model):
 
         Raises EventStarted, or AlreadyCancelled where another transaction has deleted the row.
         """
-        if self.pk is None:
-            raise AlreadyCancelled
         try:
             with transaction.atomic():
-                pk, seats_left = self.pk, Event.objects.free_seat(self.event_id)
-                deleted, _ = super().delete()
+                # The row says whose seat it is and where; this instance may be changed or loaded in part.
+                event_id, user_id = Reservation.objects.values_list("event_id", "user_id").get(pk=self.pk)
+                seats_left = Event.objects.free_seat(event_id)
+                deleted, _ = models.QuerySet.delete(Reservation.objects.filter(pk=self.pk, event=event_id))
                 if not deleted:
                     # Leaving so takes the freed seat back.
                     raise AlreadyCancelled
-                self._log("returned", seats_left, pk)
-        except Event.DoesNotExist:
+                log_seats("returned", event=event_id, seats_left=seats_left, user=user_id, reservation=self.pk)
+        except (Reservation.DoesNotExist, Event.DoesNotExist):
             raise AlreadyCancelled from None
 
-    def _log(self, movement: str, seats_left: int, pk: int) -> None:
-        log_seats(movement, event=self.event_id, seats_left=seats_left, user=self.user_id, reservation=pk)
+    def _log_taken(self) -> None:
+        log_seats(
+            "taken",
+            event=self.event_id,
+            seats_left=self.event.seats_remaining,
+            user=self.user_id,
+            reservation=self.pk,
+        )

@@ -229,3 +229,79 @@ def test_events_are_locked_in_order_before_anything_is_deleted(bob, event, delet
     assert 'FROM "event_event"' in statements[lock]
     assert "ASC FOR NO KEY UPDATE" in statements[lock]
     assert lock < deletion
+
+
+def rename(event, **changes):
+    for name, value in ({"title": "Renamed"} | changes).items():
+        setattr(event, name, value)
+    return event
+
+
+@pytest.mark.parametrize("fields", [["id"], ["title"], ["title", "capacity"], ["seats_remaining"]])
+def test_saving_an_event_that_was_loaded_in_part_writes_the_part(bob, event, fields):
+    partial = Event.objects.only(*fields).get()
+    Event.objects.filter(pk=event.pk).update(description="Changed meanwhile.")
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    with CaptureQueriesContext(connection) as queries:
+        rename(partial).save()
+
+    stored = Event.objects.get()
+    assert (stored.title, stored.description) == ("Renamed", "Changed meanwhile.")
+    assert not any("description" in query["sql"] for query in queries)
+    assert_balanced()
+
+
+def test_saving_an_event_of_which_nothing_was_loaded_writes_nothing(event):
+    unloaded = Event.objects.only("id").get()
+
+    with CaptureQueriesContext(connection) as queries:
+        unloaded.save()
+
+    assert not any("event_event" in query["sql"] for query in queries)
+
+
+def test_capacity_is_moved_with_its_seats_though_neither_was_loaded(bob, event):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+
+    rename(Event.objects.only("id").get(), capacity=4).save()
+
+    assert (Event.objects.get().capacity, seats_left(event)) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda event: Event.objects.only("id").get(pk=event.pk),
+        lambda event: Event.objects.defer("capacity").get(pk=event.pk),
+        lambda event: rename(Event.objects.get(pk=event.pk), capacity=99, seats_remaining=98),
+        lambda event: Event(pk=event.pk),
+    ],
+    ids=["only id", "no capacity", "changed", "by hand"],
+)
+@pytest.mark.parametrize("write", [lambda event: event.resize(4), lambda event: event.delete(), Event.lock])
+def test_row_of_an_event_counts(alice, bob, event, event_of, load, write):
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    kept = Reservation.objects.book(user=bob, event_id=event_of(alice).pk)
+    instance = load(event)
+
+    with transaction.atomic():
+        write(instance)
+
+    if instance.pk:
+        row = Event.objects.get(pk=event.pk)
+        assert (instance.capacity, instance.seats_remaining) == (row.capacity, row.seats_remaining)
+    else:
+        assert list(Reservation.objects.all()) == [kept]
+    assert_balanced()
+
+
+def test_event_that_is_gone_is_not_logged_as_deleted(event, caplog, django_capture_on_commit_callbacks):
+    caplog.set_level("INFO", "event.seats")
+    again = Event.objects.get()
+    event.delete()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        again.delete()
+
+    assert caplog.records == []

@@ -147,13 +147,21 @@ def test_cancelling_row_first_deadlocks_with_booking(bob, event, monkeypatch):
 def test_cancelling_without_asking_what_was_deleted_frees_seats_twice(bob, carol, event, monkeypatch):
     booking(carol, event)()
     reservation = booking(bob, event)()
-    delete = models.Model.delete
+    delete = models.QuerySet.delete
+    free_seat = EventManager.free_seat
+    together = meet(2)
 
-    def delete_and_claim_one(row, **options):
-        delete(row, **options)
+    def free_seat_together(manager, event_id):
+        # Both have read the row by now.
+        together()
+        return free_seat(manager, event_id)
+
+    def delete_and_claim_one(rows):
+        delete(rows)
         return 1, {}
 
-    monkeypatch.setattr(models.Model, "delete", delete_and_claim_one)
+    monkeypatch.setattr(EventManager, "free_seat", free_seat_together)
+    monkeypatch.setattr(models.QuerySet, "delete", delete_and_claim_one)
 
     race([Reservation.objects.get(pk=reservation.pk).cancel for _ in range(2)])
 

@@ -82,6 +82,7 @@ def test_cancelled(asked, book, bob, routes):
         TOKEN,
         RESERVATION,
         "BEGIN",
+        RESERVATION,
         "UPDATE event_event",
         "DELETE FROM reservation_reservation",
         "COMMIT",
