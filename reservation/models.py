@@ -15,12 +15,14 @@ from django.db.models import Exists, F, Index, OuterRef, Subquery, UniqueConstra
 
 from event.exceptions import EventStarted, SoldOut
 from event.models import EVENT_ID, HAS_STARTED, TAKE_SEAT, Event, log_seats
-from eventmanagement.database import violates
+from eventmanagement.database import Unavailable, violates
 from eventmanagement.queries import CompiledQuery, Parameter, QueryWithin
 from reservation.exceptions import AlreadyCancelled, AlreadyReserved
 
 # Rows deleted by one statement: as many parameters as every database takes.
 CHUNK = 1000
+# How often a booking tries again because, by the time it was refused, nothing forbade it any more.
+MOST_TRIES = 10
 
 
 class ReservationQuerySet(models.QuerySet):
@@ -69,8 +71,10 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
 
         Raises AlreadyReserved, SoldOut or EventStarted, or Event.DoesNotExist. Whoever holds a
         seat hears of that before anything else, so that a lost answer is never a lost seat.
+        Raises Unavailable after ``MOST_TRIES`` tries that failed for a reason that was gone
+        afterwards, or that this transaction can't see.
         """
-        while True:
+        for _ in range(MOST_TRIES):
             try:
                 reservation = self._book(user, event_id)
             except IntegrityError as error:
@@ -83,8 +87,9 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
             if found is None:
                 raise Event.DoesNotExist
             event, *state = found
-            # Where nothing forbids it, a seat was given back since it was refused: it is to be had.
+            # Where nothing forbids it, a seat was given back since the refusal: try again.
             refuse_for(event.seats_remaining, *state)
+        raise Unavailable(f"event {event_id} could not be booked in {MOST_TRIES} tries")
 
     def _book(self, user: AbstractUser, event_id: int) -> "Reservation | None":
         """Take the seat with its row; on PostgreSQL by one statement, elsewhere as ``save`` does it.

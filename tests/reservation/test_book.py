@@ -1,10 +1,11 @@
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from event.models import Event
-from eventmanagement.database import violates
-from reservation.models import Reservation, ReservationManager
+from eventmanagement.database import Unavailable, violates
+from reservation.models import MOST_TRIES, Reservation, ReservationManager
 from tests.ledger import assert_balanced, begin, seats_left, sell_out
 
 
@@ -169,6 +170,39 @@ def test_seat_freed_since_it_was_refused_is_booked(bob, event, monkeypatch):
 
     assert seats_left(event) == 9
     assert_balanced()
+
+
+def test_booking_is_tried_a_number_of_times(as_user, bob, routes, event, monkeypatch):
+    tries = []
+    monkeypatch.setattr(ReservationManager, "_book", lambda manager, user, event_id: tries.append(event_id))
+
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk})
+
+    assert response.status_code == 503
+    assert response.json()["code"] == "unavailable"
+    assert len(tries) == MOST_TRIES
+    assert seats_left(event) == 10
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another")
+@pytest.mark.django_db(transaction=True)
+def test_row_that_the_transaction_cannot_see_does_not_keep_it_trying(bob, event):
+    """The snapshot of a REPEATABLE READ transaction is older than the row that the constraint knows of."""
+    other = connection.copy()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SELECT 1 FROM event_event")
+        with other.cursor() as past_the_ledger:
+            past_the_ledger.execute(
+                "INSERT INTO reservation_reservation (event_id, user_id, created_at) VALUES (%s, %s, now())",
+                [event.pk, bob.pk],
+            )
+        other.close()
+        with CaptureQueriesContext(connection) as queries, pytest.raises(Unavailable):
+            Reservation.objects.book(user=bob, event_id=event.pk)
+
+    assert sum("INSERT INTO" in query["sql"] for query in queries) == MOST_TRIES
+    assert seats_left(event) == 10
 
 
 @pytest.mark.django_db(transaction=True)
