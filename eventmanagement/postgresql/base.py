@@ -15,20 +15,26 @@ class Cursor(base.ServerBindingCursor):
     def execute(self, query: Any, params: Any = None, **options: Any) -> "Cursor":
         """Execute as ever; plan a ``Prepared`` query once, and anew where its plan no longer holds.
 
-        PostgreSQL refuses a plan whose columns have changed their type meanwhile. And psycopg loses
-        sight of a plan whose first run fails, which the server would keep.
+        PostgreSQL refuses a plan whose columns have changed their type meanwhile, which ends a
+        transaction: within one, every query is planned each time. And psycopg loses sight of a plan
+        whose first run fails, which the server would keep.
         """
-        prepare = isinstance(query, Prepared)
+        prepare = isinstance(query, Prepared) and self._is_by_itself()
         try:
             return super().execute(query, params, **{"prepare": prepare} | options)
         except Error as error:
-            if not prepare or self.connection.info.transaction_status != TransactionStatus.IDLE:
+            if not prepare or not self._is_by_itself():
                 raise
             # Prepared itself, because that is how psycopg forgets the plans as well.
             super().execute("DEALLOCATE ALL", prepare=True)
             if not isinstance(error, FeatureNotSupported):
                 raise
             return super().execute(query, params, prepare=True)
+
+    def _is_by_itself(self) -> bool:
+        """Say whether a statement is a transaction of its own."""
+        # Without autocommit, psycopg begins the transaction with its first statement.
+        return self.connection.autocommit and self.connection.info.transaction_status == TransactionStatus.IDLE
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -55,6 +55,7 @@ def test_connection_that_the_server_closed_is_not_usable():
 
 
 @on_postgresql
+@pytest.mark.django_db(transaction=True)
 def test_booking_is_planned_once_for_a_connection(bob, event):
     Reservation.objects.book(user=bob, event_id=event.pk)
 
