@@ -1,8 +1,10 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import transaction
 from django.http import Http404
-from rest_framework.permissions import SAFE_METHODS
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -26,23 +28,46 @@ class EventViewSet(MethodsFirstMixin, FilteredListMixin, ConditionalReadMixin, M
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     def get_object(self) -> Event:
-        """Find the event; where it is about to change, as nobody else can change it meanwhile."""
         try:
             event = Event.objects.read(self.kwargs["pk"])
-            self.check_object_permissions(self.request, event)
-            if self.request.method not in SAFE_METHODS:
-                event.lock()
         except Event.DoesNotExist:
-            raise Http404("No Event matches the given query.") from None
+            raise _not_found() from None
+        self.check_object_permissions(self.request, event)
         return event
+
+    @contextmanager
+    def locked(self, event: Event) -> Iterator[None]:
+        """Keep anybody else from changing the event, in a transaction that ends with the block.
+
+        Raises Http404 if the event was deleted meanwhile, or PermissionDenied if it was given away.
+        """
+        with transaction.atomic():
+            try:
+                event.lock()
+            except Event.DoesNotExist:
+                raise _not_found() from None
+            self.check_object_permissions(self.request, event)
+            yield
 
     def perform_create(self, serializer: BaseSerializer) -> None:
         serializer.save(organizer=self.request.user)
 
-    @transaction.atomic
-    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().update(request, *args, **kwargs)
+    def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> Response:
+        event = self.get_object()
+        # The body is read before the event is locked: a slow client keeps nobody from booking.
+        changes = request.data
+        with self.locked(event):
+            serializer = self.get_serializer(event, data=changes, partial=partial)
+            serializer.is_valid(raise_exception=True)
+            self.perform_update(serializer)
+        return Response(serializer.data)
 
-    @transaction.atomic
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().destroy(request, *args, **kwargs)
+        event = self.get_object()
+        with self.locked(event):
+            self.perform_destroy(event)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _not_found() -> Http404:
+    return Http404("No Event matches the given query.")
