@@ -9,8 +9,9 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 # SQLSTATE classes and codes, from PostgreSQL's appendix A: no connection, not enough resources,
 # an operator's intervention (shutdown, a cancelled statement), a rollback that a retry may spare.
 UNAVAILABLE_CLASSES = {"08", "53", "57", "40"}
-# A lock that was not to be had in time; a write on a server that was demoted to a replica.
-UNAVAILABLE_STATES = {"55P03", "25006"}
+# A lock that was not free in time; a write on a server that was demoted to a replica; a transaction that was
+# idle for too long, whose connection the server has closed.
+UNAVAILABLE_STATES = {"55P03", "25006", "25P03"}
 SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -55,6 +56,7 @@ def violates(error: IntegrityError, model: type[models.Model], name: str) -> boo
 
 
 def lift_time_limit(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Let a migration take its time (``RunPython``): the limit on statements is for requests."""
+    """Let a migration take its time (``RunPython``): the limits on statements and pauses are for requests."""
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("SET LOCAL statement_timeout = 0")
+        schema_editor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")

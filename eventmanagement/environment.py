@@ -115,6 +115,9 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[s
 def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
     """Keep connections open, check them before use, and bound how long a request may wait."""
     options = config.setdefault("OPTIONS", {})
+    # A process that stops in the middle of a transaction, or is stopped, keeps its locks: no longer than a
+    # statement may, because whoever waits for them can't tell the two apart.
+    limits["idle_in_transaction_session_timeout"] = limits["statement_timeout"]
     switches = [f"-c {name}={value}" for name, value in limits.items()]
     # A URL may bring options of its own: they come last and win.
     options["options"] = " ".join([*switches, options.get("options", "")]).strip()

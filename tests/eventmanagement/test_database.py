@@ -1,13 +1,19 @@
 """The connection to PostgreSQL."""
 
+import time
+
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.backends.postgresql import base
 
+from event.models import Event
+from eventmanagement.database import is_unavailable, lift_time_limit
 from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation
-from tests.ledger import assert_balanced
+from tests.conftest import LONG
+from tests.ledger import assert_balanced, seats_left
+from tests.races import LONGEST_RACE
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's backend")
 
@@ -116,3 +122,84 @@ def test_booking_belongs_to_a_transaction_that_is_managed_by_hand(bob, event):
 
     assert not Reservation.objects.exists()
     assert_balanced()
+
+
+@pytest.fixture
+def idle_until_closed(other_session):
+    """Give a function that does nothing until the server has closed this thread's connection."""
+
+    def wait():
+        ours = connection.connection.info.backend_pid
+        deadline = time.monotonic() + LONGEST_RACE
+        while time.monotonic() < deadline:
+            other_session.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [ours])
+            if other_session.fetchone() is None:
+                return
+        raise TimeoutError("the connection is still there")
+
+    return wait
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("stops_before", ["save", "delete"])
+def test_transaction_that_stops_is_ended_by_the_server_and_the_connection_heals(
+    as_user, alice, event, idle_until_closed, monkeypatch, stops_before
+):
+    write = getattr(Event, stops_before)
+
+    def stop_and_write(event, **options):
+        idle_until_closed()
+        return write(event, **options)
+
+    def send():
+        return client.delete(address) if stops_before == "delete" else client.patch(address, {"capacity": 20})
+
+    client, address = as_user(alice), LONG.event(event)
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = '5ms'")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Event, stops_before, stop_and_write)
+        stopped = send()
+
+    assert stopped.status_code == 503
+    assert stopped.json()["code"] == "unavailable"
+    assert seats_left(event) == 10
+    assert send().status_code in (200, 204)
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_transaction_that_stops_before_its_commit_is_unavailable(event, idle_until_closed):
+    def stop_before_the_commit():
+        with connection.cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = '5ms'")
+        with transaction.atomic():
+            Event.objects.update(capacity=20)
+            idle_until_closed()
+
+    with pytest.raises(DatabaseError) as ended:
+        stop_before_the_commit()
+
+    assert is_unavailable(ended.value)
+    assert seats_left(event) == 10
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_migration_may_take_its_time():
+    with connection.schema_editor() as editor, connection.cursor() as cursor:
+        lift_time_limit(None, editor)
+        cursor.execute(
+            "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')"
+        )
+        assert cursor.fetchone() == ("0", "0")
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_limits_hold_in_every_session():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')")
+        assert cursor.fetchone() == ("3s", "15s")

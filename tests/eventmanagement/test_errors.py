@@ -106,7 +106,7 @@ def unavailable(state):
     [
         InterfaceError("closed"),
         Unavailable("busy"),
-        *map(unavailable, [None, "08006", "53300", "55P03", "57P01", "57014", "40P01", "25006"]),
+        *map(unavailable, [None, "08006", "53300", "55P03", "57P01", "57014", "40P01", "25006", "25P03"]),
     ],
     ids=lambda error: getattr(error.__cause__, "sqlstate", error),
 )

@@ -149,7 +149,9 @@ def test_timeouts_reach_the_database(read):
         SECRET_KEY="x", DATABASE_URL="postgres://u:p@db/n?options=-c%20work_mem=8MB", LOCK_TIMEOUT="500ms"
     ).DATABASES["default"]
 
-    assert database["OPTIONS"]["options"] == "-c lock_timeout=500ms -c statement_timeout=15s -c work_mem=8MB"
+    assert database["OPTIONS"]["options"] == (
+        "-c lock_timeout=500ms -c statement_timeout=15s -c idle_in_transaction_session_timeout=15s -c work_mem=8MB"
+    )
 
 
 def test_password_of_a_bad_database_url_is_not_shown(read):
