@@ -9,9 +9,11 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 # SQLSTATE classes and codes, from PostgreSQL's appendix A: no connection, not enough resources,
 # an operator's intervention (shutdown, a cancelled statement), a rollback that a retry may spare.
 UNAVAILABLE_CLASSES = {"08", "53", "57", "40"}
-# A lock that was not free in time; a write on a server that was demoted to a replica; a transaction that was
-# idle for too long, whose connection the server has closed.
-UNAVAILABLE_STATES = {"55P03", "25006", "25P03"}
+# A lock that was not free in time.
+LOCK_TIMED_OUT = "55P03"
+# A write on a server that was demoted to a replica; a transaction that was idle for too long, whose connection
+# the server has closed.
+UNAVAILABLE_STATES = {LOCK_TIMED_OUT, "25006", "25P03"}
 SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -41,6 +43,11 @@ def is_unavailable(error: Exception) -> bool:
         # The client library's own errors carry no state: it lost the server or never reached it.
         return isinstance(error, OperationalError)
     return state in UNAVAILABLE_STATES or state[:2] in UNAVAILABLE_CLASSES
+
+
+def is_lock_timeout(error: DatabaseError) -> bool:
+    """Say whether PostgreSQL gave up waiting for a lock."""
+    return getattr(error.__cause__, "sqlstate", None) == LOCK_TIMED_OUT
 
 
 def violates(error: IntegrityError, model: type[models.Model], name: str) -> bool:
