@@ -20,9 +20,13 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
-from eventmanagement.queries import CompiledQuery, Parameter
+from eventmanagement.breaker import LockBreaker
+from eventmanagement.queries import CompiledQuery, LockTimeout, Parameter
 
 logger = logging.getLogger("event.seats")
+
+# Guards every statement of a request that waits for an event's row, by the event's id.
+EVENT_LOCKS = LockBreaker()
 
 # What PostgreSQL's integer holds; SQLite would take more.
 LARGEST_CAPACITY = 2**31 - 1
@@ -165,9 +169,10 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
         """Claim one seat and give the event as it is with that seat taken.
 
         The event's row stays locked until the caller's transaction ends. Raises SoldOut or
-        EventStarted, or DoesNotExist for an event that is not there.
+        EventStarted, DoesNotExist for an event that is not there, or Unavailable.
         """
-        event = TAKE_SEAT.first(event_id=event_id)
+        with EVENT_LOCKS.guard(event_id):
+            event = TAKE_SEAT.first(event_id=event_id)
         if event is None:
             raise EventStarted if self._has_started(event_id) else SoldOut
         return event
@@ -182,11 +187,12 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
     def free_seat(self, event_id: int) -> int:
         """Free one seat, whose reservation the caller deletes in the same transaction; say how many are left.
 
-        The event's row stays locked until then. Raises EventStarted, or DoesNotExist for an event
-        that is not there. An event without a seat taken is left as it is: the caller will find no
-        reservation either.
+        The event's row stays locked until then. Raises EventStarted, DoesNotExist for an event that
+        is not there, or Unavailable. An event without a seat taken is left as it is: the caller will
+        find no reservation either.
         """
-        event = FREE_SEAT.first(event_id=event_id)
+        with EVENT_LOCKS.guard(event_id):
+            event = FREE_SEAT.first(event_id=event_id)
         if event is not None:
             return event.seats_remaining
         if self._has_started(event_id):
@@ -211,10 +217,13 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
 
 EVENT_ID = Parameter("event_id", models.BigIntegerField())
 TAKE_SEAT = CompiledQuery(
-    lambda: Event.objects.bookable().filter(pk=EVENT_ID), seats_remaining=F("seats_remaining") - 1
+    lambda: Event.objects.bookable().filter(LockTimeout(settings.BOOKING_LOCK_TIMEOUT), pk=EVENT_ID),
+    seats_remaining=F("seats_remaining") - 1,
 )
 FREE_SEAT = CompiledQuery(
-    lambda: Event.objects.upcoming().filter(pk=EVENT_ID, seats_remaining__lt=F("capacity")),
+    lambda: Event.objects.upcoming().filter(
+        LockTimeout(settings.BOOKING_LOCK_TIMEOUT), pk=EVENT_ID, seats_remaining__lt=F("capacity")
+    ),
     seats_remaining=F("seats_remaining") + 1,
 )
 READ_EVENT = CompiledQuery(lambda: Event.objects.filter(pk=EVENT_ID).order_by())
@@ -318,9 +327,10 @@ class Event(models.Model):
     def lock(self) -> None:
         """Read the event anew and keep its row locked until the transaction ends.
 
-        Raises DoesNotExist if the event was deleted meanwhile.
+        Raises DoesNotExist if the event was deleted meanwhile, or Unavailable.
         """
-        self.refresh_from_db(from_queryset=Event.objects.locked())
+        with EVENT_LOCKS.guard(self.pk):
+            self.refresh_from_db(from_queryset=Event.objects.locked())
 
     def resize(self, capacity: int | Expression) -> None:
         """Change the capacity and the seats that remain by the same difference.

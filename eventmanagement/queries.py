@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from django.core.exceptions import FullResultSet
 from django.db import connections
-from django.db.models import BigIntegerField, Expression, Field, Model, QuerySet
+from django.db.models import BigIntegerField, BooleanField, Expression, Field, Func, Model, QuerySet, Value
 from django.db.models.sql import UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -25,6 +26,27 @@ class Parameter(Expression):
 
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, list["Parameter"]]:
         return "%s", [self]
+
+
+class LockTimeout(Func):
+    """A condition that is always true, and bounds how long its statement waits for a lock on PostgreSQL.
+
+    It is evaluated when a row is found, before the row is locked, and holds until the transaction
+    ends: no other statement is needed to set it, or to set it back.
+    """
+
+    template = "set_config('lock_timeout', %(expressions)s, true) IS NOT NULL"
+    output_field = BooleanField()
+
+    def __init__(self, duration: str) -> None:
+        super().__init__(Value(duration))
+
+    def as_sql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+        # How Django spells a condition that is left out.
+        raise FullResultSet
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+        return super().as_sql(compiler, connection, **context)
 
 
 class Statement(NamedTuple):

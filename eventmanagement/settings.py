@@ -206,6 +206,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
+# Shorter than LOCK_TIMEOUT: of an event that somebody keeps locked, many want a seat at once.
+BOOKING_LOCK_TIMEOUT = env.postgres_duration("BOOKING_LOCK_TIMEOUT", "1s")
 EVENTS_PUBLIC = env.boolean("EVENTS_PUBLIC", "true")
 THROTTLE_LOGIN = env.rate("THROTTLE_LOGIN", "10/min")
 THROTTLE_SIGNUP = env.rate("THROTTLE_SIGNUP", "1000/day")

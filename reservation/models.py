@@ -14,7 +14,7 @@ from django.db import IntegrityError, connections, models, transaction
 from django.db.models import Exists, F, Index, OuterRef, Subquery, UniqueConstraint
 
 from event.exceptions import EventStarted, SoldOut
-from event.models import EVENT_ID, HAS_STARTED, TAKE_SEAT, Event, log_seats
+from event.models import EVENT_ID, EVENT_LOCKS, HAS_STARTED, TAKE_SEAT, Event, log_seats
 from eventmanagement.database import Unavailable, violates
 from eventmanagement.queries import CompiledQuery, Parameter, QueryWithin
 from reservation.exceptions import AlreadyCancelled, AlreadyReserved
@@ -103,7 +103,12 @@ class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
             return None
         # By itself a statement is a transaction; within another one it takes a savepoint to fail alone.
         with nullcontext() if connection.get_autocommit() else transaction.atomic(using=self.db):
-            found = BOOK.run(event_id=event_id, user_id=user.pk)
+            with EVENT_LOCKS.guard(event_id):
+                found = BOOK.run(event_id=event_id, user_id=user.pk)
+                held = found and found[-1]
+                if held is not None:
+                    # The user's own seat is found without a lock: whether the event's is free is not known.
+                    raise AlreadyReserved(held)
             if found is None:
                 raise Event.DoesNotExist
             event, pk, created_at, *state = found

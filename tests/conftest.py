@@ -1,17 +1,18 @@
 """The cast: alice organizes, bob attends, carol is an outsider. And the stage they meet on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from django.conf import settings
+from django.conf import LazySettings, settings
 from django.contrib.auth.models import User
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from event.models import Event
+from event.models import FREE_SEAT, TAKE_SEAT, Event
+from reservation.models import BOOK, TAKE_FIRST_SEAT
 from tests.openapi import DocumentedClient
 
 
@@ -127,3 +128,20 @@ def people() -> Callable[[int], list[User]]:
         return User.objects.bulk_create(User(username=f"person{number}") for number in range(count))
 
     return create
+
+
+@pytest.fixture
+def booking_lock_timeout(settings: LazySettings) -> Iterator[Callable[[str], None]]:
+    """Set how long a booking or a cancellation waits for its event's row, also in statements that are written."""
+    statements = [TAKE_SEAT, FREE_SEAT, TAKE_FIRST_SEAT, BOOK]
+
+    def forget() -> None:
+        for statement in statements:
+            statement.__dict__.pop("statement", None)
+
+    def wait_for(duration: str) -> None:
+        settings.BOOKING_LOCK_TIMEOUT = duration
+        forget()
+
+    yield wait_for
+    forget()

@@ -1,6 +1,7 @@
 """Races that are run: real threads with connections of their own, let go at the same moment."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,3 +31,16 @@ def race(calls: Iterable[Callable[[], Any]]) -> list[Any]:
 
     with ThreadPoolExecutor(len(calls)) as threads:
         return list(threads.map(run, calls, timeout=LONGEST_RACE))
+
+
+def wait_until_somebody_waits() -> None:
+    """Return once another session waits for a lock of this thread's transaction, on PostgreSQL."""
+    deadline = time.monotonic() + LONGEST_RACE
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)) LIMIT 1"
+            )
+            if cursor.fetchone():
+                return
+    raise TimeoutError("nobody waits for this transaction")

@@ -68,6 +68,9 @@ def test_development_needs_no_secret(read):
         ("THROTTLE_SIGNUP", ""),
         ("LOCK_TIMEOUT", "3"),
         ("LOCK_TIMEOUT", "3s -c fsync=off"),
+        ("BOOKING_LOCK_TIMEOUT", "1"),
+        ("BOOKING_LOCK_TIMEOUT", "0s"),
+        ("BOOKING_LOCK_TIMEOUT", ""),
         ("STATEMENT_TIMEOUT", "never"),
         ("STATEMENT_TIMEOUT", "35792min"),
         ("ALLOWED_HOSTS", ""),
@@ -91,6 +94,7 @@ def test_defaults(read):
     defaults = read(SECRET_KEY="x")
 
     assert defaults.DEBUG is False
+    assert defaults.BOOKING_LOCK_TIMEOUT == "1s"
     assert defaults.EVENTS_PUBLIC is True
     assert defaults.ALLOWED_HOSTS == ["localhost", "127.0.0.1"]
     assert defaults.CSRF_TRUSTED_ORIGINS == ["https://localhost", "https://127.0.0.1"]
@@ -106,6 +110,7 @@ def test_defaults(read):
 @pytest.mark.parametrize(
     ("variable", "value", "setting", "expected"),
     [
+        ("BOOKING_LOCK_TIMEOUT", "250ms", "BOOKING_LOCK_TIMEOUT", "250ms"),
         ("DEBUG", "1", "DEBUG", True),
         ("DEBUG", "TRUE", "SESSION_COOKIE_SECURE", False),
         ("EVENTS_PUBLIC", "false", "EVENTS_PUBLIC", False),

@@ -120,7 +120,9 @@ def test_without_the_unique_constraint_clicks_become_seats(bob, event, without):
     assert Reservation.objects.count() == 6
 
 
-def test_cancelling_row_first_deadlocks_with_booking(bob, event, monkeypatch):
+def test_cancelling_row_first_deadlocks_with_booking(bob, event, monkeypatch, booking_lock_timeout):
+    # Longer than it takes PostgreSQL to see a deadlock.
+    booking_lock_timeout("30s")
     reservation = booking(bob, event)()
     together = meet(2)
     take_seat = EventManager.take_seat

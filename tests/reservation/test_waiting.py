@@ -1,6 +1,5 @@
 """What becomes of a booking that waits for the event's lock, by what whoever holds it does meanwhile."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +11,7 @@ from eventmanagement.queries import CompiledQuery
 from reservation.exceptions import AlreadyReserved
 from reservation.models import BOOK, REASON, Reservation
 from tests.ledger import assert_balanced, begin, seats_left
-from tests.races import LONGEST_RACE, race
+from tests.races import LONGEST_RACE, race, wait_until_somebody_waits
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -44,18 +43,6 @@ def outcome_after(book, event):
             return outcome.result(LONGEST_RACE)[0]
 
     return outcome_after
-
-
-def wait_until_somebody_waits():
-    deadline = time.monotonic() + LONGEST_RACE
-    with connection.cursor() as cursor:
-        while time.monotonic() < deadline:
-            cursor.execute(
-                "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)) LIMIT 1"
-            )
-            if cursor.fetchone():
-                return
-    raise TimeoutError("nobody waits for this transaction")
 
 
 def test_last_seat_goes_to_somebody_else(outcome_after, carol, event):
