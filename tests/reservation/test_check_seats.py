@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import StringIO
 
@@ -5,10 +6,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from event.models import Event
+from event.models import Event, EventManager
+from reservation.audit import repair
 from reservation.models import Reservation
 from tests.ledger import assert_balanced, seats_left
-from tests.races import race
+from tests.races import race, wait_until_somebody_waits
 
 
 def check_seats(**options):
@@ -93,3 +95,25 @@ def test_repair_is_safe_while_people_book(people, event):
     check_seats(repair=True)
     assert_balanced()
     assert Event.objects.get().seats_remaining == 10 - Reservation.objects.count()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another")
+def test_booking_waits_for_a_repair_that_has_counted(bob, event, monkeypatch):
+    falsify(event, seats_remaining=9)
+    set_seats = EventManager.set_seats
+    bookings = []
+
+    def book_before(manager, event_id, seats):
+        bookings.append(thread.submit(race, [partial(Reservation.objects.book, user=bob, event_id=event_id)]))
+        wait_until_somebody_waits(unless=bookings[0].done)
+        set_seats(manager, event_id, seats)
+
+    monkeypatch.setattr(EventManager, "set_seats", book_before)
+
+    with ThreadPoolExecutor(1) as thread:
+        repair(event.pk)
+
+    [booked] = bookings[0].result()
+    assert booked == Reservation.objects.get()
+    assert_balanced()

@@ -1,16 +1,18 @@
 """The last seat and everything that can happen to it at once, run on real threads."""
 
+import threading
 from collections import Counter
 from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 
 from event.models import Event
-from reservation.models import Reservation
+from reservation.models import Reservation, ReservationQuerySet
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, seats_left
-from tests.races import race
+from tests.races import LONGEST_RACE, race, wait_until_somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -187,4 +189,34 @@ def test_account_deleted_while_it_books_leaves_no_seat_behind(as_user, people, a
     answers = race([book(as_user(person), event) for event in events] + [person.delete])
 
     assert outcomes(answers[:-1]).keys() <= {201, 401}
+    assert_balanced()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another")
+def test_events_of_all_who_are_deleted_together_are_locked_first(people, alice, event_of, monkeypatch):
+    """One deletion frees a seat of the later event first, the other of the earlier one."""
+    earlier, later = event_of(alice), event_of(alice)
+    first, second, third, fourth = people(4)
+    for person, event in [(first, later), (second, earlier), (third, earlier), (fourth, later)]:
+        Reservation.objects.book(user=person, event_id=event.pk)
+    begun = threading.Event()
+    delete = ReservationQuerySet.delete
+
+    def delete_and_wait_for_the_others(reservations):
+        deleted = delete(reservations)
+        if not begun.is_set():
+            begun.set()
+            wait_until_somebody_waits()
+        return deleted
+
+    def delete_others():
+        begun.wait(LONGEST_RACE)
+        return User.objects.filter(pk__in=[third.pk, fourth.pk]).delete()
+
+    monkeypatch.setattr(ReservationQuerySet, "delete", delete_and_wait_for_the_others)
+
+    outcomes = race([User.objects.filter(pk__in=[first.pk, second.pk]).delete, delete_others])
+
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
+    assert not Reservation.objects.exists()
     assert_balanced()
