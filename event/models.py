@@ -125,7 +125,7 @@ class EventQuerySet(models.QuerySet):
     def _move_seats(self, seats_remaining: Any) -> int:
         return super().update(seats_remaining=seats_remaining)
 
-    def bulk_create(self, events: Iterable["Event"], batch_size: int | None = None, **options: Any) -> list["Event"]:
+    def bulk_create(self, objs: Iterable["Event"], batch_size: int | None = None, **options: Any) -> list["Event"]:
         """Create the events with all their seats.
 
         Raises TypeError where it would overwrite others, and ValueError for a capacity that is not
@@ -133,7 +133,7 @@ class EventQuerySet(models.QuerySet):
         """
         if options.get("update_conflicts"):
             raise TypeError("An event that is there already has seats of its own.")
-        events = list(events)
+        events = list(objs)
         for event in events:
             event.capacity = event.seats_remaining = whole_number(event.capacity)
         created = super().bulk_create(events, batch_size, **options)
@@ -142,14 +142,14 @@ class EventQuerySet(models.QuerySet):
                 event.refresh_from_db(fields=["capacity", "seats_remaining"])
         return created
 
-    def bulk_update(self, events: Iterable["Event"], fields: Iterable[str], *args: Any, **options: Any) -> int:
+    def bulk_update(self, objs: Iterable["Event"], fields: Iterable[str], batch_size: int | None = None) -> int:
         """Update the events as ever. Raises ValueError for a capacity that is not a whole number."""
-        events, fields = tuple(events), list(fields)
+        events, fields = list(objs), list(fields)
         if "capacity" in fields:
             for event in events:
                 # Django would drop the fraction of a plain value.
                 whole_number(event.capacity)
-        return super().bulk_update(events, fields, *args, **options)
+        return super().bulk_update(events, fields, batch_size)
 
     bulk_update.alters_data = True
 

@@ -186,3 +186,13 @@ def test_several_events_are_each_rounded(event, alice, event_of):
     Event.objects.update(capacity=F("capacity") * 1.5)
 
     assert_whole()
+
+
+def test_events_are_written_in_bulk_by_the_names_that_django_uses(event):
+    """Its asynchronous methods pass the arguments by name."""
+    [created] = Event.objects.bulk_create(objs=[Event(capacity=5, **fields_of(event))], batch_size=1)
+    created.capacity = 6
+
+    Event.objects.bulk_update(objs=[created], fields=["capacity"], batch_size=1)
+
+    assert stored() == [(10, 7), (6, 6)]
