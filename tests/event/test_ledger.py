@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, ProtectedError
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from event.exceptions import CapacityBelowReserved
 from event.models import Event
@@ -204,6 +205,15 @@ def test_save_that_fails_leaves_the_capacity_alone(event):
         event.save()
 
     assert seats_left(event) == 10
+
+
+@pytest.mark.parametrize("events", [Event.objects.all(), Event.objects.order_by("-pk")], ids=["default", "reversed"])
+def test_events_are_locked_in_the_order_of_their_ids(alice, event_of, events):
+    begins = [timezone.now() + timedelta(days=days) for days in (5, 3, 4)]
+    created = [event_of(alice, start_time=begin).pk for begin in begins]
+
+    with transaction.atomic():
+        assert events.all().lock() == created
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the whole database")
