@@ -140,6 +140,18 @@ def test_requests_that_would_wait_are_refused_while_one_waits(as_user, alice, bo
     assert_balanced()
 
 
+@pytest.mark.parametrize("wait", [book, book_in_a_transaction, book_in_two_statements, cancel])
+def test_every_way_to_wait_is_refused_while_one_waits(bob, carol, event, wait):
+    book(carol, event)
+    time_out(event)
+
+    with EVENT_LOCKS.guard(event.pk), pytest.raises(Unavailable):
+        wait(bob, event)
+
+    assert seats_left(event) == 9
+    assert_balanced()
+
+
 def is_open(event):
     """Say whether one thread at a time waits for the event."""
     return event.pk in EVENT_LOCKS._open
