@@ -1,0 +1,75 @@
+"""Texts that are too long are refused before anything looks at them."""
+
+import pytest
+from rest_framework.exceptions import ValidationError
+
+from eventmanagement.fields import CharField, EmailField
+
+TOO_LONG = "Ensure this field has no more than 5 characters."
+INVALID = "Not a valid string."
+
+
+def refusal(field, value):
+    with pytest.raises(ValidationError) as refused:
+        field.run_validation(value)
+    return refused.value.detail
+
+
+@pytest.mark.parametrize("field_class", [CharField, EmailField])
+def test_no_validator_sees_a_long_text(field_class):
+    seen = []
+    field = field_class(max_length=5, validators=[seen.append])
+
+    assert refusal(field, "x" * 6) == [TOO_LONG]
+    assert seen == []
+
+
+def test_nothing_transforms_a_long_text():
+    class Transforming(CharField):
+        def to_internal_value(self, data):
+            return 1 / 0
+
+    assert refusal(Transforming(max_length=5), "x" * 6) == [TOO_LONG]
+
+
+def test_longest_text_is_read():
+    assert CharField(max_length=5).run_validation("x" * 5) == "x" * 5
+
+
+def test_spaces_around_a_text_do_not_count():
+    assert CharField(max_length=5).run_validation(" " * 9 + "x" * 5 + "\n") == "x" * 5
+
+
+def test_spaces_count_where_they_are_kept():
+    assert refusal(CharField(max_length=5, trim_whitespace=False), "x" + " " * 5) == [TOO_LONG]
+
+
+def test_field_without_a_limit_reads_any_text():
+    assert CharField().run_validation("x" * 1000) == "x" * 1000
+
+
+class Unwritable(list):
+    def __str__(self):
+        raise AssertionError("written as a text")
+
+
+@pytest.mark.parametrize(
+    "value", [Unwritable(), {}, True, b"x", 10**5000], ids=["list", "object", "boolean", "bytes", "number"]
+)
+def test_what_is_no_text_is_refused_before_it_is_written_as_one(value):
+    assert refusal(CharField(max_length=5), value) == [INVALID]
+
+
+def test_number_is_read_as_a_text():
+    assert CharField(max_length=5).run_validation(12345) == "12345"
+
+
+def test_number_of_many_digits_is_too_long():
+    assert refusal(CharField(max_length=5), 123456) == [TOO_LONG]
+
+
+@pytest.mark.parametrize(("options", "expected"), [({"allow_null": True}, None), ({"default": "x"}, "x")])
+def test_missing_values_are_left_to_rest_framework(options, expected):
+    field = CharField(max_length=5, **options)
+
+    assert (field.run_validation(None) if expected is None else field.run_validation()) == expected
