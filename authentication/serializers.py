@@ -3,9 +3,11 @@ from typing import Any
 from django.contrib.auth import get_user_model, password_validation
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
+
+from eventmanagement.fields import CharField, EmailField
 
 User = get_user_model()
 
@@ -15,14 +17,17 @@ LONGEST_USERNAME = User._meta.get_field("username").max_length
 LONGEST_PASSWORD = 4096
 
 
-class UsernameField(serializers.CharField):
+class UsernameField(CharField):
     """A username in the form that is stored, so that look-alikes of one name are that name (NFKC)."""
 
     def to_internal_value(self, data: Any) -> str:
-        return User.normalize_username(super().to_internal_value(data))
+        username = User.normalize_username(super().to_internal_value(data))
+        # Normalizing makes up to eighteen characters of one.
+        self.check_length(username)
+        return username
 
 
-class PasswordField(serializers.CharField):
+class PasswordField(CharField):
     def __init__(self, **options: Any) -> None:
         # A space is part of a password like any other character.
         style = {"input_type": "password"}
@@ -30,6 +35,8 @@ class PasswordField(serializers.CharField):
 
 
 class SignupSerializer(serializers.ModelSerializer):
+    serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {models.EmailField: EmailField}
+
     username = UsernameField(
         max_length=LONGEST_USERNAME,
         help_text="Letters and digits of any script, and @ . + - _",

@@ -60,6 +60,7 @@ def test_nothing_else_can_be_set(api, routes, privilege):
         ("username", "nul\0"),
         ("username", None),
         ("username", ["dave"]),
+        ("username", "\ufb03" * 51),
         ("email", "not an address"),
         ("email", "x" * 250 + "@example.org"),
         ("password", ""),
