@@ -8,10 +8,11 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from authentication.login import address, log_in
+from authentication.login import log_in
 from authentication.models import AttemptWindow
 from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
 from authentication.tokens import token_of
+from eventmanagement.clients import client_ip
 from eventmanagement.mixins import MethodsFirstMixin
 
 
@@ -22,7 +23,7 @@ class SignupView(MethodsFirstMixin, CreateAPIView):
     http_method_names = ["post"]
 
     def perform_create(self, serializer: BaseSerializer) -> None:
-        AttemptWindow.objects.spend(settings.THROTTLE_SIGNUP, "signup", address(self.request))
+        AttemptWindow.objects.spend(settings.THROTTLE_SIGNUP, "signup", client_ip(self.request))
         serializer.save()
 
 

@@ -53,5 +53,16 @@ def test_limit_is_that_of_the_api(client, api, staff, settings):
     assert "sessionid" not in answer.cookies
 
 
+def test_limit_by_address_is_that_of_the_api(client, api, staff, settings):
+    settings.THROTTLE_LOGIN_ADDRESS = rate("2/hour")
+    log_in(client, "wrong")
+    api.post("/api/login/", {"username": "somebody", "password": "wrong"})
+
+    response = log_in(client, "correct horse battery")
+
+    assert "Request was throttled" in response.content.decode()
+    assert "sessionid" not in response.cookies
+
+
 def test_tokens_are_not_shown(admin_client):
     assert admin_client.get("/admin/authtoken/tokenproxy/").status_code == 404

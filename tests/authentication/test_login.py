@@ -141,15 +141,81 @@ def test_windows_that_are_over_are_forgotten(api, routes, settings, dave):
     wrong(api, routes)
     AttemptWindow.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
 
-    api.post(routes.login, {"username": "erin", "password": "wrong"})
+    api.post(routes.login, {"username": "erin", "password": "wrong"}, REMOTE_ADDR="192.0.2.1")
 
-    assert AttemptWindow.objects.count() == 1
+    assert AttemptWindow.objects.filter(ends_at__lt=timezone.now()).count() == 0
 
 
 def test_typed_usernames_are_not_kept(api, routes, dave):
     wrong(api, routes)
 
-    assert "dave" not in AttemptWindow.objects.get().subject
+    assert not AttemptWindow.objects.filter(subject__contains="dave").exists()
+
+
+def guess(api, routes, number, **extra):
+    """Guess the password of another username each time."""
+    return api.post(routes.login, {"username": f"user{number}", "password": "wrong"}, **extra).status_code
+
+
+def test_limit_by_address_counts_failures_whatever_the_username(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN_ADDRESS = rate("2/hour")
+    guess(api, routes, 1)
+    guess(api, routes, 2)
+
+    response = right(api, routes)
+
+    assert response.status_code == 429
+    assert response.json()["code"] == "throttled"
+    assert 60 < int(response["Retry-After"]) <= 60 * 60
+
+
+def test_limit_by_address_locks_nobody_out_elsewhere(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN_ADDRESS = rate("1/hour")
+    wrong(api, routes)
+    wrong(api, routes)
+
+    assert right(api, routes, REMOTE_ADDR="192.0.2.1").status_code == 200
+
+
+def test_limit_by_address_does_not_count_successes(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN_ADDRESS = rate("1/hour")
+
+    assert [right(api, routes).status_code for _ in range(3)] == [200, 200, 200]
+
+
+def test_limit_by_address_can_be_switched_off(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN_ADDRESS = rate("1/hour")
+    guess(api, routes, 1)
+    settings.THROTTLE_LOGIN_ADDRESS = rate("off")
+
+    assert [guess(api, routes, number) for number in range(2, 5)] == [400, 400, 400]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("203.0.113.9:50001", "203.0.113.9:50002"),
+        ("203.0.113.9", "::ffff:203.0.113.9"),
+        ("2001:db8::1", "[2001:DB8:0:0::2]:443"),
+        ("nonsense", "other nonsense"),
+    ],
+)
+def test_client_is_the_same_however_its_address_is_written(api, routes, settings, dave, first, second):
+    settings.THROTTLE_LOGIN_ADDRESS = rate("1/hour")
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
+    guess(api, routes, 1, headers={"x-forwarded-for": first})
+
+    assert guess(api, routes, 2, headers={"x-forwarded-for": second}) == 429
+
+
+@pytest.mark.django_db(transaction=True)
+def test_limit_by_address_holds_when_all_guess_at_once(api, settings, dave):
+    settings.THROTTLE_LOGIN_ADDRESS = rate("3/hour")
+
+    outcomes = race([lambda number=number: guess(api, LONG, number) for number in range(8)])
+
+    assert sorted(outcomes) == [400] * 3 + [429] * 5
+    assert right(api, LONG).status_code == 429
 
 
 @pytest.mark.django_db(transaction=True)
@@ -180,19 +246,27 @@ def test_refusal_costs_one_hash_either_way(api, routes, dave, username, monkeypa
     assert len(hashed) == 1
 
 
-def test_password_is_not_even_tried_once_the_limit_is_reached(api, routes, settings, dave, monkeypatch):
-    settings.THROTTLE_LOGIN = rate("1/min")
+@pytest.mark.parametrize("limit", ["THROTTLE_LOGIN", "THROTTLE_LOGIN_ADDRESS"])
+def test_password_is_not_even_tried_once_the_limit_is_reached(api, routes, settings, dave, monkeypatch, limit):
+    setattr(settings, limit, rate("1/min"))
     wrong(api, routes)
     monkeypatch.setattr("authentication.login.authenticate", lambda request, **credentials: 1 / 0)
 
     assert right(api, routes).status_code == 429
 
 
-def test_right_guess_among_many_at_once_does_not_slip_through(api, routes, settings, dave, monkeypatch):
-    settings.THROTTLE_LOGIN = rate("1/min")
+@pytest.mark.parametrize(
+    ("limit", "subject"),
+    [
+        ("THROTTLE_LOGIN", ["login", "127.0.0.1", "dave"]),
+        ("THROTTLE_LOGIN_ADDRESS", ["login_address", "127.0.0.1"]),
+    ],
+)
+def test_right_guess_among_many_at_once_does_not_slip_through(api, routes, settings, dave, monkeypatch, limit, subject):
+    setattr(settings, limit, rate("1/min"))
 
     def fail_elsewhere_meanwhile(request, **credentials):
-        AttemptWindow.objects.spend(settings.THROTTLE_LOGIN, "login", "127.0.0.1", "dave")
+        AttemptWindow.objects.spend(getattr(settings, limit), *subject)
         return dave
 
     monkeypatch.setattr("authentication.login.authenticate", fail_elsewhere_meanwhile)

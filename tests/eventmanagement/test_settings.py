@@ -64,6 +64,8 @@ def test_development_needs_no_secret(read):
         ("THROTTLE_LOGIN", "10"),
         ("THROTTLE_LOGIN", "0/min"),
         ("THROTTLE_LOGIN", "ten/min"),
+        ("THROTTLE_LOGIN_ADDRESS", "100"),
+        ("THROTTLE_LOGIN_ADDRESS", ""),
         ("THROTTLE_SIGNUP", "10/fortnight"),
         ("THROTTLE_SIGNUP", ""),
         ("LOCK_TIMEOUT", "3"),
@@ -99,6 +101,7 @@ def test_defaults(read):
     assert defaults.ALLOWED_HOSTS == ["localhost", "127.0.0.1"]
     assert defaults.CSRF_TRUSTED_ORIGINS == ["https://localhost", "https://127.0.0.1"]
     assert defaults.THROTTLE_LOGIN == (10, timedelta(minutes=1))
+    assert defaults.THROTTLE_LOGIN_ADDRESS == (100, timedelta(hours=1))
     assert defaults.THROTTLE_SIGNUP == (1000, timedelta(days=1))
     assert defaults.DATABASES["default"]["NAME"] == str(settings.BASE_DIR / "db.sqlite3")
     assert defaults.DATABASES["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
@@ -123,6 +126,8 @@ def test_defaults(read):
             ["https://a.example", "http://b.example:8080"],
         ),
         ("THROTTLE_LOGIN", "off", "THROTTLE_LOGIN", None),
+        ("THROTTLE_LOGIN_ADDRESS", "off", "THROTTLE_LOGIN_ADDRESS", None),
+        ("THROTTLE_LOGIN_ADDRESS", "7/day", "THROTTLE_LOGIN_ADDRESS", (7, timedelta(days=1))),
         ("THROTTLE_SIGNUP", "5/hour", "THROTTLE_SIGNUP", (5, timedelta(hours=1))),
         ("TRUSTED_PROXIES", "2", "TRUSTED_PROXIES", 2),
         ("TRUSTED_PROXIES", "1", "SECURE_PROXY_SSL_HEADER", ("HTTP_X_FORWARDED_PROTO", "https")),
