@@ -5,7 +5,6 @@ from rest_framework.generics import CreateAPIView, GenericAPIView
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from authentication.login import log_in
@@ -22,9 +21,10 @@ class SignupView(MethodsFirstMixin, CreateAPIView):
     permission_classes = [AllowAny]
     http_method_names = ["post"]
 
-    def perform_create(self, serializer: BaseSerializer) -> None:
-        AttemptWindow.objects.spend(settings.THROTTLE_SIGNUP, "signup", client_ip(self.request))
-        serializer.save()
+    def post(self, request: Request) -> Response:
+        # Every attempt counts, before the body is read: a refusal tells whether a username exists.
+        AttemptWindow.objects.spend(settings.THROTTLE_SIGNUP, "signup", client_ip(request))
+        return self.create(request)
 
 
 class LoginView(MethodsFirstMixin, GenericAPIView):

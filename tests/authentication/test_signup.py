@@ -124,13 +124,39 @@ def test_limit_counts_signups_by_address(api, routes, settings):
     assert elsewhere.status_code == 201
 
 
-def test_limit_does_not_count_mistakes(api, routes, settings):
+@pytest.mark.parametrize(
+    "refused",
+    [DAVE | {"username": "bob"}, DAVE | {"password": "short"}, {}, []],
+    ids=["taken username", "bad field", "no fields", "no object"],
+)
+def test_limit_counts_refused_signups(api, routes, settings, bob, refused):
     settings.THROTTLE_SIGNUP = rate("1/day")
-    api.post(routes.signup, DAVE | {"password": "short"})
+    assert api.post(routes.signup, refused).status_code == 400
 
-    answer = api.post(routes.signup, DAVE)
+    assert api.post(routes.signup, DAVE).status_code == 429
 
-    assert answer.status_code == 201
+
+def test_limit_counts_bodies_that_cannot_be_read(api, routes, settings):
+    settings.THROTTLE_SIGNUP = rate("1/day")
+    assert api.post(routes.signup, data="{", content_type="application/json").status_code == 400
+
+    assert api.post(routes.signup, DAVE).status_code == 429
+
+
+def test_limit_tells_nobody_which_usernames_exist(api, routes, settings, bob):
+    settings.THROTTLE_SIGNUP = rate("1/day")
+    api.post(routes.signup, {})
+
+    responses = [api.post(routes.signup, DAVE | {"username": username}) for username in ("bob", "dave")]
+
+    assert [response.status_code for response in responses] == [429, 429]
+
+
+def test_methods_that_are_refused_are_not_counted(api, routes, settings):
+    settings.THROTTLE_SIGNUP = rate("1/day")
+    api.get(routes.signup)
+
+    assert api.post(routes.signup, DAVE).status_code == 201
 
 
 def test_limit_can_be_switched_off(api, routes, settings):
@@ -151,6 +177,16 @@ def test_limit_holds_when_all_come_at_once(api, settings):
     outcomes = race([lambda number=number: signup(number) for number in range(8)])
 
     assert sorted(outcomes) == [201] * 3 + [429] * 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_limit_holds_when_refused_signups_come_at_once(api, settings, bob):
+    settings.THROTTLE_SIGNUP = rate("3/day")
+    taken = DAVE | {"username": "bob"}
+
+    outcomes = race([lambda: api.post("/api/authentication/signup/", taken).status_code] * 8)
+
+    assert sorted(outcomes) == [400] * 3 + [429] * 5
 
 
 @pytest.mark.django_db(transaction=True)
