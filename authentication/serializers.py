@@ -7,14 +7,13 @@ from django.db import IntegrityError, models, transaction
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
+from authentication.hashers import LONGEST_PASSWORD
 from eventmanagement.fields import CharField, EmailField
 
 User = get_user_model()
 
 USERNAME_TAKEN = "A user with that username already exists."
 LONGEST_USERNAME = User._meta.get_field("username").max_length
-# Far beyond any passphrase, and little enough to hash.
-LONGEST_PASSWORD = 4096
 
 
 class UsernameField(CharField):

@@ -91,8 +91,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # scrypt is memory-hard and, for one sign-up, cheaper than Django's default; hashes made by
 # PBKDF2 are still read, and rewritten at the next login.
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.ScryptPasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "authentication.hashers.ScryptPasswordHasher",
+    "authentication.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -1,0 +1,131 @@
+"""Hashing passwords one at a time in each process."""
+
+import threading
+
+import pytest
+from django.contrib.auth import hashers as django_hashers
+from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.models import User
+
+from authentication import hashers
+from authentication.hashers import LONGEST_PASSWORD
+from eventmanagement.database import Unavailable
+from tests.conftest import LONG
+from tests.races import race
+
+PASSWORD = "correct horse battery"
+ALGORITHMS = {"scrypt": "ScryptPasswordHasher", "pbkdf2_sha256": "PBKDF2PasswordHasher"}
+
+
+@pytest.fixture
+def cheap(monkeypatch):
+    """Make a hash cost little."""
+    monkeypatch.setattr(hashers.ScryptPasswordHasher, "work_factor", 2)
+    monkeypatch.setattr(hashers.PBKDF2PasswordHasher, "iterations", 2)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Wait for no turn."""
+    monkeypatch.setattr(hashers, "PATIENCE", 0)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_format_is_that_of_django(cheap, algorithm):
+    hasher = getattr(hashers, ALGORITHMS[algorithm])()
+    stock = getattr(django_hashers, ALGORITHMS[algorithm])()
+    stored = make_password(PASSWORD, hasher=algorithm)
+
+    assert stored.startswith(f"{algorithm}$")
+    assert stock.verify(PASSWORD, stored)
+    assert hasher.verify(PASSWORD, stock.encode(PASSWORD, "salt"))
+    assert not hasher.verify("wrong", stored)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_no_two_threads_hash_at_once(cheap, monkeypatch, algorithm):
+    """While a thread hashes, it looks whether another one hashes or could begin to."""
+    stock = getattr(django_hashers, ALGORITHMS[algorithm])
+    encode = stock.encode
+    inside = threading.Lock()
+    was_alone = []
+
+    def watch(hasher, *args):
+        is_first = inside.acquire(blocking=False)
+        another_could_begin = hashers.one_at_a_time.acquire(blocking=False)
+        was_alone.append(is_first and not another_could_begin)
+        try:
+            return encode(hasher, *args)
+        finally:
+            if another_could_begin:
+                hashers.one_at_a_time.release()
+            if is_first:
+                inside.release()
+
+    monkeypatch.setattr(stock, "encode", watch)
+
+    outcomes = race([lambda: make_password(PASSWORD, hasher=algorithm)] * 8)
+
+    assert was_alone == [True] * 8
+    assert all(stock().verify(PASSWORD, stored) for stored in outcomes)
+
+
+def test_wait_for_a_turn_is_bounded(cheap, impatient):
+    with hashers.one_at_a_time, pytest.raises(Unavailable):
+        make_password(PASSWORD)
+
+
+def test_wait_is_given_to_the_semaphore(cheap, monkeypatch):
+    waits = []
+
+    class Busy:
+        def acquire(self, timeout):
+            waits.append(timeout)
+
+    monkeypatch.setattr(hashers, "one_at_a_time", Busy())
+
+    with pytest.raises(Unavailable):
+        make_password(PASSWORD)
+
+    assert waits == [3]
+
+
+def test_turn_is_given_back(cheap, impatient):
+    make_password(PASSWORD)
+
+    assert make_password(PASSWORD)
+
+
+def test_turn_is_given_back_after_a_fault(cheap, impatient):
+    with pytest.raises(ValueError, match="salt"):
+        make_password(PASSWORD, salt="$")
+
+    assert make_password(PASSWORD)
+
+
+@pytest.mark.parametrize("route", [LONG.login, LONG.signup])
+def test_client_who_waits_too_long_is_told_to_retry(api, impatient, route):
+    with hashers.one_at_a_time:
+        response = api.post(route, {"username": "dave", "password": PASSWORD})
+
+    assert response.status_code == 503
+    assert response.json()["code"] == "unavailable"
+    assert response["Retry-After"]
+    assert not User.objects.exists()
+
+
+def test_staff_who_wait_too_long_are_told_to_retry(client, impatient):
+    with hashers.one_at_a_time:
+        response = client.post("/admin/login/", {"username": "root", "password": PASSWORD})
+
+    assert response.status_code == 503
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_password_that_is_too_long_matches_nothing_and_is_not_hashed(cheap, impatient, algorithm):
+    longest = "x" * LONGEST_PASSWORD
+    stored = make_password(longest, hasher=algorithm)
+    assert check_password(longest, stored)
+
+    with hashers.one_at_a_time:
+        assert not check_password(longest + "x", stored)
