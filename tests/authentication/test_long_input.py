@@ -4,10 +4,15 @@ import unicodedata
 
 import pytest
 from django.contrib.auth import hashers
+from django.contrib.auth.models import User
 from django.core.validators import EmailValidator
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from rest_framework.authtoken.models import Token
 
+from authentication import tokens
+from authentication.hashers import ScryptPasswordHasher
+from tests.admin import signed_in, superuser
 from tests.conftest import LONG
 
 DAVE = {"username": "dave", "password": "correct horse battery"}
@@ -44,6 +49,20 @@ def calls(monkeypatch):
     return made
 
 
+@pytest.fixture
+def hashed(monkeypatch):
+    """Collect the passwords that are hashed."""
+    passwords = []
+    encode = ScryptPasswordHasher.encode
+
+    def watch(hasher, password, *args):
+        passwords.append(password)
+        return encode(hasher, password, *args)
+
+    monkeypatch.setattr(ScryptPasswordHasher, "encode", watch)
+    return passwords
+
+
 @pytest.mark.parametrize("route", [LONG.signup, LONG.login])
 def test_long_username_is_neither_normalized_nor_looked_up(api, route, calls):
     with CaptureQueriesContext(connection) as statements:
@@ -77,3 +96,71 @@ def test_long_email_is_not_matched(api, calls):
 
     assert response.json() == {"email": ["Ensure this field has no more than 254 characters."]}
     assert calls == ["normalize"]
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [{"username": MARKS}, {"username": LIGATURES}, {"password": LONG_PASSWORD}],
+    ids=["long username", "username that normalizing makes too long", "long password"],
+)
+def test_admin_login_hashes_and_looks_up_nothing(client, calls, credentials):
+    with CaptureQueriesContext(connection) as statements:
+        response = client.post("/admin/login/", DAVE | credentials)
+
+    [field] = credentials
+    assert [field] == list(response.context["form"].errors)
+    assert calls == ([] if credentials == {"username": MARKS} else ["normalize"])
+    assert len(statements) == 0
+
+
+def test_admin_neither_normalizes_nor_looks_up_a_long_username_to_add(monkeypatch):
+    normalized = []
+    monkeypatch.setattr(unicodedata, "normalize", lambda form, text: normalized.append(text) or text)
+    admin = superuser()
+
+    with CaptureQueriesContext(connection) as statements:
+        admin.post("/admin/auth/user/add/", {"username": MARKS, "password1": "", "password2": ""})
+
+    assert MARKS not in normalized
+    assert not any(MARKS in statement["sql"] for statement in statements)
+
+
+def test_admin_hashes_no_long_password_to_compare_it(hashed):
+    root = User.objects.create_superuser("root", password="correct horse battery")
+    hashed.clear()
+    form = {"old_password": LONG_PASSWORD, "new_password1": "another password", "new_password2": "another password"}
+
+    response = signed_in(root).post("/admin/password_change/", form)
+
+    assert "Your old password was entered incorrectly." in response.content.decode()
+    assert hashed == []
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Token " + "0" * 8000, 401),
+        ("token " + "0" * 8000, 401),
+        ("Token" + " " * 8000, 401),
+        ("Bearer " + "0" * 8000, 200),
+        ("Tokens " + "0" * 8000, 200),
+        ("0" * 8000, 200),
+        ("Token " + "0" * 41, 401),
+    ],
+)
+def test_long_header_is_neither_parsed_nor_looked_up(api, monkeypatch, header, status):
+    monkeypatch.setattr(tokens, "KEY", None)
+    if len(header) > 100:
+        monkeypatch.setattr("rest_framework.authentication.get_authorization_header", None)
+
+    response = api.get(LONG.events, headers={"authorization": header})
+
+    assert response.status_code == status
+
+
+def test_header_may_hold_more_than_one_space(bob, api):
+    token = Token.objects.create(user=bob)
+
+    response = api.get(LONG.reservations, headers={"authorization": f"Token    {token.key} "})
+
+    assert response.status_code == 200
