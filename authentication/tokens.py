@@ -3,8 +3,9 @@
 import re
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import AbstractUser
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import CharField
 from django.http import HttpRequest
 from rest_framework import authentication
@@ -12,16 +13,22 @@ from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from eventmanagement.database import Unavailable
 from eventmanagement.queries import CompiledQuery, Parameter
+
+User = get_user_model()
 
 # What Token.generate_key makes: twenty random bytes in hexadecimal.
 KEY_LENGTH = 40
 KEY = re.compile("[0-9a-f]+")
 # Characters: the keyword, the key, and room for more than one space between them.
 LONGEST_HEADER = 100
+# How often a login compares the hash that it checked with the stored one. Two logins that upgrade the hash
+# at once need two tries.
+MOST_TRIES = 3
 # What a request needs to know of its user; the rest is read if it is asked for.
 USER_OF_TOKEN = CompiledQuery(
-    lambda: get_user_model().objects.filter(auth_token__key=Parameter("key", CharField())).only("username", "is_active")
+    lambda: User.objects.filter(auth_token__key=Parameter("key", CharField())).only("username", "is_active")
 )
 
 
@@ -46,12 +53,27 @@ class TokenAuthentication(authentication.TokenAuthentication):
         return user, Token(key=key, user=user)
 
 
-def token_of(user: AbstractUser) -> Token | None:
-    """Give the user's token, made if there is none yet; None if the user was deleted meanwhile."""
-    while True:
+def get_or_create_token(user: AbstractUser, password: str) -> Token | None:
+    """Give the token of a user whose password has just been checked; create it if there is none.
+
+    The check took its time. None if since then the password was changed, or the user was deactivated or
+    deleted. The user's row is locked meanwhile, so that all of these wait, and then find the token that they
+    revoke. Raises Unavailable if the hash is another one each time that it is compared.
+    """
+    checked = user.password
+    for _ in range(MOST_TRIES):
         try:
-            return Token.objects.get_or_create(user=user)[0]
+            with transaction.atomic():
+                current = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
+                if current is None:
+                    return None
+                if current.password == checked:
+                    return Token.objects.get_or_create(user=current)[0]
         except IntegrityError:
-            # Either nobody is there to have it, or another login made it and a logout took it away.
-            if not get_user_model().objects.filter(pk=user.pk).exists():
-                return None
+            # Somebody who does not lock the user created a token, and a logout deleted it.
+            continue
+        # Another login may have upgraded the hash. To hash takes too long for a lock.
+        if not check_password(password, current.password):
+            return None
+        checked = current.password
+    raise Unavailable("the password or the token of this user changes all the time")

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 from authentication.login import log_in
 from authentication.models import AttemptWindow
 from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
-from authentication.tokens import token_of
+from authentication.tokens import get_or_create_token
 from eventmanagement.clients import client_ip
 from eventmanagement.mixins import MethodsFirstMixin
 
@@ -36,8 +36,9 @@ class LoginView(MethodsFirstMixin, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        user = log_in(request, **serializer.validated_data)
-        token = user and token_of(user)
+        credentials = serializer.validated_data
+        user = log_in(request, **credentials)
+        token = user and get_or_create_token(user, credentials["password"])
         if token is None:
             raise ValidationError({"non_field_errors": ["The username or the password is wrong."]})
         return Response(TokenSerializer(token).data)

@@ -1,17 +1,24 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.hashers import MD5PasswordHasher, make_password
+from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import MD5PasswordHasher, check_password, make_password
 from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
+from authentication.hashers import PBKDF2PasswordHasher, ScryptPasswordHasher
 from authentication.models import AttemptWindow
+from authentication.tokens import MOST_TRIES
 from eventmanagement.environment import rate
 from tests.conftest import LONG
-from tests.races import race
+from tests.races import LONGEST_RACE, race
+from tests.reservation.test_waiting import wait_until_somebody_waits
 
 PASSWORD = "correct horse battery"
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
 
 
 @pytest.fixture
@@ -277,15 +284,155 @@ def test_right_guess_among_many_at_once_does_not_slip_through(api, routes, setti
     assert not Token.objects.exists()
 
 
+def delete(user):
+    user.delete()
+
+
+def deactivate(user):
+    user.is_active = False
+    user.save()
+
+
+def change_password(user):
+    user.set_password("another password")
+    user.save()
+
+
+def disable_password(user):
+    user.set_unusable_password()
+    user.save()
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Make a change after the password was checked, before the token is given."""
+
+    def change_meanwhile(change):
+        def authenticate_and_change(request, **credentials):
+            user = authenticate(request, **credentials)
+            change(User.objects.get(pk=user.pk))
+            return user
+
+        monkeypatch.setattr("authentication.login.authenticate", authenticate_and_change)
+
+    return change_meanwhile
+
+
 @pytest.mark.django_db(transaction=True)
-def test_account_deleted_while_it_logs_in_is_refused_like_a_wrong_password(api, routes, dave, monkeypatch):
-    def delete_meanwhile(request, **credentials):
-        User.objects.get(pk=dave.pk).delete()
-        return dave
+@pytest.mark.parametrize("change", [delete, deactivate, change_password, disable_password])
+def test_account_that_changes_while_it_logs_in_is_refused_like_a_wrong_password(api, routes, dave, meanwhile, change):
+    meanwhile(change)
 
-    monkeypatch.setattr("authentication.login.authenticate", delete_meanwhile)
+    response = right(api, routes)
 
-    answer = right(api, routes)
+    assert response.status_code == 400
+    assert response.json() == {"non_field_errors": ["The username or the password is wrong."]}
+    assert not Token.objects.exists()
 
-    assert answer.status_code == 400
-    assert answer.json() == {"non_field_errors": ["The username or the password is wrong."]}
+
+def test_hash_that_is_upgraded_elsewhere_while_it_is_checked_logs_in(api, routes, dave, meanwhile):
+    meanwhile(lambda user: User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD)))
+
+    response = right(api, routes)
+
+    assert response.status_code == 200
+    assert response.json() == {"token": Token.objects.get(user=dave).key}
+
+
+def test_hash_is_checked_again_outside_the_lock(api, dave, meanwhile, monkeypatch):
+    meanwhile(lambda user: User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD)))
+    depths = []
+
+    def watch(password, encoded):
+        depths.append(len(connection.savepoint_ids))
+        return check_password(password, encoded)
+
+    monkeypatch.setattr("authentication.tokens.check_password", watch)
+    outside = len(connection.savepoint_ids)
+
+    right(api, LONG)
+
+    assert depths == [outside]
+
+
+def test_tries_to_give_a_token_are_bounded(api, routes, dave, monkeypatch):
+    checks = []
+
+    def change_again(password, encoded):
+        checks.append(encoded)
+        return User.objects.filter(pk=dave.pk).update(password=make_password(PASSWORD))
+
+    monkeypatch.setattr("authentication.tokens.check_password", change_again)
+    change_again(PASSWORD, "")
+    monkeypatch.setattr("authentication.login.authenticate", lambda request, **credentials: dave)
+
+    response = right(api, routes)
+
+    assert response.status_code == 503
+    assert response.json()["code"] == "unavailable"
+    assert len(checks) == 1 + MOST_TRIES
+    assert not Token.objects.exists()
+
+
+def test_token_that_somebody_else_creates_and_deletes_meanwhile_is_tried_again(api, dave, monkeypatch):
+    get_or_create = Token.objects.get_or_create
+    tries = []
+
+    def fail_first(**values):
+        tries.append(values)
+        if len(tries) == 1:
+            raise IntegrityError
+        return get_or_create(**values)
+
+    monkeypatch.setattr(Token.objects, "get_or_create", fail_first)
+
+    assert right(api, LONG).status_code == 200
+    assert len(tries) == 2
+
+
+def test_upgraded_hash_keeps_the_token(api, as_user):
+    dave = User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+    as_user(dave)
+    token = Token.objects.get(user=dave).key
+
+    response = right(api, LONG)
+
+    dave.refresh_from_db()
+    assert dave.password.startswith("scrypt$")
+    assert response.json() == {"token": token}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_logins_at_once_get_one_token(api, dave):
+    outcomes = race([lambda: right(api, LONG).json()["token"]] * 8)
+
+    assert set(outcomes) == {Token.objects.get().key}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_logins_at_once_that_upgrade_the_hash_all_succeed(api, monkeypatch):
+    # Cheap hashes, so that no login waits for its turn too long.
+    monkeypatch.setattr(PBKDF2PasswordHasher, "iterations", 1)
+    monkeypatch.setattr(ScryptPasswordHasher, "work_factor", 2)
+    User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+
+    outcomes = race([lambda: right(api, LONG).json()["token"]] * 8)
+
+    assert set(outcomes) == {Token.objects.get().key}
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", [delete, deactivate, change_password])
+def test_login_waits_for_whoever_changes_the_account(api, dave, change):
+    """The password was right when it was checked: the account changes before the token is given."""
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            user = User.objects.select_for_update().get(pk=dave.pk)
+            login = thread.submit(race, [lambda: right(api, LONG)])
+            wait_until_somebody_waits()
+            change(user)
+        [response] = login.result(LONGEST_RACE)
+
+    assert response.status_code == 400
+    assert not Token.objects.exists()
