@@ -94,6 +94,7 @@ PASSWORD_HASHERS = [
     "authentication.hashers.ScryptPasswordHasher",
     "authentication.hashers.PBKDF2PasswordHasher",
 ]
+AUTHENTICATION_BACKENDS = ["authentication.backends.PasswordBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -390,6 +390,24 @@ def test_token_that_somebody_else_creates_and_deletes_meanwhile_is_tried_again(a
     assert len(tries) == 2
 
 
+def test_old_password_does_not_come_back_with_the_upgrade_of_its_hash(api, routes, monkeypatch):
+    """The password is changed while the hash of the old one is upgraded."""
+    dave = User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+
+    def change_first(password):
+        change_password(User.objects.get(pk=dave.pk))
+        return make_password(password)
+
+    monkeypatch.setattr("authentication.backends.make_password", change_first)
+
+    response = right(api, routes)
+
+    dave.refresh_from_db()
+    assert response.status_code == 400
+    assert dave.check_password("another password")
+    assert not Token.objects.exists()
+
+
 def test_upgraded_hash_keeps_the_token(api, as_user):
     dave = User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
     as_user(dave)
