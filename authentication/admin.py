@@ -3,7 +3,9 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.forms import UsernameField
+from django.contrib.auth import admin as auth_admin
+from django.contrib.auth.forms import AdminPasswordChangeForm, UsernameField
+from django.contrib.auth.models import AbstractUser, User
 from django.core.exceptions import ValidationError
 from rest_framework.authtoken import admin as authtoken_admin  # noqa: F401  (registers what is unregistered below)
 from rest_framework.authtoken.models import TokenProxy
@@ -12,10 +14,15 @@ from rest_framework.exceptions import Throttled
 from authentication.hashers import LONGEST_PASSWORD
 from authentication.login import log_in
 from authentication.serializers import LONGEST_USERNAME
+from authentication.tokens import revoke_token
 
 
 class LimitedAuthenticationForm(AdminAuthenticationForm):
-    """The admin's login, within the same limits as the API's."""
+    """The admin's login, within the same limits as the API's.
+
+    A session needs no second look at the user, as a token does: it holds a hash of the stored hash that was
+    checked, and every request compares it and asks whether the user is active.
+    """
 
     # Django's own fields leave these lengths to the browser.
     username = UsernameField(max_length=LONGEST_USERNAME, widget=forms.TextInput(attrs={"autofocus": True}))
@@ -36,6 +43,26 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
                 raise self.get_invalid_login_error()
             self.confirm_login_allowed(self.user_cache)
         return self.cleaned_data
+
+
+class TokenRevokingPasswordForm(AdminPasswordChangeForm):
+    """Django's form, which can also disable the password: then no validator hears of the change."""
+
+    def save(self, commit: bool = True) -> AbstractUser:
+        user = super().save(commit)
+        if not user.has_usable_password():
+            revoke_token(user)
+        return user
+
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class UserAdmin(auth_admin.UserAdmin):
+    """Django's page of users, where a new password revokes the token."""
+
+    change_password_form = TokenRevokingPasswordForm
 
 
 admin.site.login_form = LimitedAuthenticationForm

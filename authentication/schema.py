@@ -20,7 +20,8 @@ class DocumentedTokens(TokenScheme):
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return super().get_security_definition(auto_schema) | {
             "description": "Log in, then type the word `Token`, a space and the token that you got: "
-            f"`Token {TOKEN}`. It is sent as the header `Authorization`, and stays valid until you log out."
+            f"`Token {TOKEN}`. It is sent as the header `Authorization`. It is void once you log out or change "
+            "your password."
         }
 
 
@@ -47,7 +48,8 @@ describe(
     post=operation(
         "login",
         "Get your token",
-        description="Send the token with every request that needs one, as the header `Authorization: Token <token>`.",
+        description="Send the token with every request that needs one, as the header `Authorization: Token <token>`. "
+        "Each login gives the same token, until you log out or change your password.",
         tags=["Authentication"],
         auth=[],
         request=CredentialsSerializer,
@@ -64,7 +66,7 @@ describe(
     post=operation(
         "logout",
         "Give your token up",
-        description="The token is not valid any more, wherever you used it.",
+        description="The token is void, wherever you used it. The next login gives a new one.",
         tags=["Authentication"],
         request=None,
         answers={204: None} | NEEDS_TOKEN,

@@ -77,3 +77,8 @@ def get_or_create_token(user: AbstractUser, password: str) -> Token | None:
             return None
         checked = current.password
     raise Unavailable("the password or the token of this user changes all the time")
+
+
+def revoke_token(user: AbstractUser) -> None:
+    """Delete the user's token, if there is one: no request is authenticated by it any more."""
+    Token.objects.filter(user=user).delete()

@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.actions import delete_selected as delete_selected_action
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
-from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -134,11 +133,13 @@ class EventWithReservationsAdmin(EventAdmin):
         return described, counts, set() if may_delete else {"reservation"}, []
 
 
+# The class that is registered already may be another app's: it adds to Django's, and this app to it.
+RegisteredUserAdmin = type(admin.site.get_model_admin(User))
 admin.site.unregister(User)
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(RegisteredUserAdmin):
     """Users with what they organize and attend."""
 
     readonly_fields = ["organizes", "attends"]

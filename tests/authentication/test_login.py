@@ -454,3 +454,26 @@ def test_login_waits_for_whoever_changes_the_account(api, dave, change):
 
     assert response.status_code == 400
     assert not Token.objects.exists()
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_new_password_waits_for_a_login_and_revokes_its_token(api, dave, monkeypatch):
+    get_or_create = Token.objects.get_or_create
+    changes = []
+
+    with ThreadPoolExecutor(1) as thread:
+
+        def change_while_locked(**values):
+            user = User.objects.get(pk=dave.pk)
+            changes.append(thread.submit(race, [lambda: change_password(user)]))
+            wait_until_somebody_waits()
+            return get_or_create(**values)
+
+        monkeypatch.setattr(Token.objects, "get_or_create", change_while_locked)
+
+        response = right(api, LONG)
+        changes[0].result(LONGEST_RACE)
+
+    assert response.status_code == 200
+    assert not Token.objects.exists()

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.core.validators import EmailValidator
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from rest_framework.authtoken.models import Token
 
 from authentication import tokens
@@ -123,6 +124,23 @@ def test_admin_neither_normalizes_nor_looks_up_a_long_username_to_add(monkeypatc
 
     assert MARKS not in normalized
     assert not any(MARKS in statement["sql"] for statement in statements)
+
+
+@pytest.mark.parametrize(
+    ("page", "form"),
+    [
+        ("auth_user_add", {"username": "dave", "password1": LONG_PASSWORD, "password2": LONG_PASSWORD}),
+        ("auth_user_password_change", {"password1": LONG_PASSWORD, "password2": LONG_PASSWORD}),
+        ("password_change", {"old_password": "", "new_password1": LONG_PASSWORD, "new_password2": LONG_PASSWORD}),
+    ],
+)
+def test_admin_hashes_no_long_password(bob, hashed, page, form):
+    path = reverse(f"admin:{page}", args=[bob.pk] if page == "auth_user_password_change" else [])
+
+    response = superuser().post(path, form)
+
+    assert "This password is too long." in response.content.decode()
+    assert hashed == []
 
 
 def test_admin_hashes_no_long_password_to_compare_it(hashed):
