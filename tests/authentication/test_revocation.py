@@ -1,4 +1,4 @@
-"""What ends a token and a session: a new password."""
+"""What ends a token and a session: a new password, a deactivation."""
 
 import getpass
 
@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.urls import reverse
+from rest_framework.authtoken.models import Token
 
 from authentication.hashers import LONGEST_PASSWORD
 from authentication.validators import MaximumLengthValidator
@@ -116,6 +117,41 @@ def test_admin_tells_what_a_new_password_ends(bob):
     page = superuser().get(reverse("admin:auth_user_password_change", args=[bob.pk])).content.decode()
 
     assert "A new password ends every session of the account and revokes its API token." in page
+
+
+def test_token_of_a_deactivated_account_does_not_come_back(as_user, bob):
+    client = as_user(bob)
+    bob.is_active = False
+    bob.save()
+    bob.is_active = True
+    bob.save()
+
+    assert not is_authenticated(client)
+
+
+def test_admin_deactivates(as_user, bob):
+    client = as_user(bob)
+    form = {
+        "username": "bob",
+        "date_joined_0": "2040-05-01",
+        "date_joined_1": "19:00:00",
+    }
+
+    superuser().post(reverse("admin:auth_user_change", args=[bob.pk]), form)
+
+    assert not User.objects.get(pk=bob.pk).is_active
+    assert not Token.objects.exists()
+    assert not is_authenticated(client)
+
+
+def test_deactivation_ends_sessions():
+    erin = User.objects.create_superuser("erin")
+    session = signed_in(erin)
+
+    erin.is_active = False
+    erin.save()
+
+    assert session.get(USERS).status_code == 302
 
 
 def test_longest_password_is_accepted():
