@@ -1,20 +1,27 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import admin as auth_admin
 from django.contrib.auth.forms import AdminPasswordChangeForm, UsernameField
 from django.contrib.auth.models import AbstractUser, User
 from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from rest_framework.authtoken import admin as authtoken_admin  # noqa: F401  (registers what is unregistered below)
-from rest_framework.authtoken.models import TokenProxy
+from rest_framework.authtoken.models import Token, TokenProxy
 from rest_framework.exceptions import Throttled
 
 from authentication.hashers import LONGEST_PASSWORD
 from authentication.login import log_in
 from authentication.serializers import LONGEST_USERNAME
 from authentication.tokens import revoke_token
+
+# Users in one statement; their keys are its parameters.
+BATCH = 500
 
 
 class LimitedAuthenticationForm(AdminAuthenticationForm):
@@ -60,9 +67,25 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class UserAdmin(auth_admin.UserAdmin):
-    """Django's page of users, where a new password revokes the token."""
+    """Django's page of users, where their tokens can be revoked."""
 
     change_password_form = TokenRevokingPasswordForm
+    actions = ["revoke_tokens"]
+
+    @admin.action(permissions=["change"], description="Revoke the tokens of selected %(verbose_name_plural)s")
+    def revoke_tokens(self, request: HttpRequest, users: QuerySet) -> None:
+        """Revoke the tokens of these users, with an entry in the history of each who had one."""
+        with transaction.atomic():
+            holders = list(users.filter(auth_token__isnull=False))
+            for start in range(0, len(holders), BATCH):
+                batch = holders[start : start + BATCH]
+                Token.objects.filter(user__in=batch).delete()
+                LogEntry.objects.log_actions(request.user.pk, batch, CHANGE, "Revoked the API token.")
+        if not holders:
+            self.message_user(request, "None of the selected users has a token.", messages.INFO)
+            return
+        tokens = "the token of 1 user" if len(holders) == 1 else f"the tokens of {len(holders)} users"
+        self.message_user(request, f"Revoked {tokens}.", messages.SUCCESS)
 
 
 admin.site.login_form = LimitedAuthenticationForm

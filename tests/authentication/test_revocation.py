@@ -1,18 +1,22 @@
-"""What ends a token and a session: a new password, a deactivation."""
+"""What ends a token and a session: a new password, a deactivation, the admin."""
 
 import getpass
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from rest_framework.authtoken.models import Token
 
+from authentication import admin
 from authentication.hashers import LONGEST_PASSWORD
 from authentication.validators import MaximumLengthValidator
-from tests.admin import signed_in, superuser
+from tests.admin import signed_in, staff, superuser
 from tests.conftest import LONG
 
 NEW = "another password"
@@ -152,6 +156,99 @@ def test_deactivation_ends_sessions():
     erin.save()
 
     assert session.get(USERS).status_code == 302
+
+
+def revoke(client, *users):
+    choice = {"action": "revoke_tokens", "_selected_action": [user.pk for user in users]}
+    return client.post(USERS, choice, follow=True)
+
+
+def messages(response):
+    return [str(message) for message in response.context["messages"]]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 500])
+def test_admin_revokes_tokens(as_user, alice, bob, carol, monkeypatch, batch):
+    monkeypatch.setattr(admin, "BATCH", batch)
+    others, *clients = [as_user(user) for user in (carol, alice, bob)]
+
+    response = revoke(superuser(), alice, bob)
+
+    assert messages(response) == ["Revoked the tokens of 2 users."]
+    assert not any(is_authenticated(client) for client in clients)
+    assert is_authenticated(others)
+
+
+def test_one_token_is_one(as_user, alice, bob):
+    as_user(bob)
+
+    assert messages(revoke(superuser(), alice, bob)) == ["Revoked the token of 1 user."]
+
+
+def test_no_token_is_none(bob):
+    assert messages(revoke(superuser(), bob)) == ["None of the selected users has a token."]
+    assert not LogEntry.objects.exists()
+
+
+def test_revocation_is_in_the_history_of_each_user_who_had_a_token(as_user, alice, bob, carol):
+    for user in (bob, carol):
+        as_user(user)
+
+    revoke(superuser(), alice, bob, carol)
+
+    entries = LogEntry.objects.all()
+    assert {(entry.user.username, entry.object_id) for entry in entries} == {
+        ("boss", str(bob.pk)),
+        ("boss", str(carol.pk)),
+    }
+    assert {(entry.action_flag, entry.get_change_message()) for entry in entries} == {
+        (CHANGE, "Revoked the API token.")
+    }
+
+
+def test_revocation_never_shows_a_token(as_user, bob):
+    as_user(bob)
+    key = Token.objects.get().key
+    boss = superuser()
+
+    pages = [revoke(boss, bob), boss.get(reverse("admin:auth_user_history", args=[bob.pk]))]
+
+    assert not any(key in page.content.decode() for page in pages)
+
+
+def test_statements_of_a_revocation_do_not_grow_with_the_users(people):
+    users = people(20)
+    Token.objects.bulk_create(Token(key=f"{user.pk:040}", user=user) for user in users)
+    boss = superuser()
+
+    def count(*chosen):
+        with CaptureQueriesContext(connection) as statements:
+            revoke(boss, *chosen)
+        return len(statements)
+
+    few = count(*users[:2])
+
+    assert count(*users[2:]) == few
+
+
+def test_revocation_needs_the_permission_to_change_users(as_user, bob):
+    client = as_user(bob)
+    viewer = staff("viewer", "view_user")
+
+    assert "Revoke the tokens of selected users" not in viewer.get(USERS).content.decode()
+    revoke(viewer, bob)
+
+    assert is_authenticated(client)
+
+
+def test_who_may_change_users_may_revoke(as_user, bob):
+    client = as_user(bob)
+    changer = staff("changer", "view_user", "change_user")
+
+    assert "Revoke the tokens of selected users" in changer.get(USERS).content.decode()
+    revoke(changer, bob)
+
+    assert not is_authenticated(client)
 
 
 def test_longest_password_is_accepted():
