@@ -7,6 +7,7 @@ from django.db.models import BigIntegerField, Q
 from django_filters.fields import IsoDateTimeField
 
 from event.models import Event, EventQuerySet
+from eventmanagement.search import SearchField
 
 ORDERINGS = [
     "start_time",
@@ -16,8 +17,6 @@ ORDERINGS = [
     "seats_remaining",
     "-seats_remaining",
 ]
-# As long as a title: fifty words are still quick to look for.
-LONGEST_SEARCH = 200
 
 
 class IdFilter(django_filters.Filter):
@@ -44,12 +43,14 @@ class MomentFilter(django_filters.Filter):
     field_class = MomentField
 
 
+class SearchFilter(django_filters.CharFilter):
+    field_class = SearchField
+
+
 class EventFilter(django_filters.FilterSet):
     """How events are found. A bad value is refused on its field; what is not named here is ignored."""
 
-    search = django_filters.CharFilter(
-        method="matching", max_length=LONGEST_SEARCH, label="Words in the title or the description"
-    )
+    search = SearchFilter(method="matching", label="Words in the title or the description, six at most")
     organizer = IdFilter(field_name="organizer_id", label="The id of the organizer")
     start_after = MomentFilter(field_name="start_time", lookup_expr="gt", label="Starts later than this, ISO 8601")
     start_before = MomentFilter(field_name="start_time", lookup_expr="lt", label="Starts earlier than this, ISO 8601")

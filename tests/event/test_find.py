@@ -115,7 +115,8 @@ def test_events_are_found_by_start(api, routes, programme):
     ("field", "value"),
     [
         ("search", "nul%00"),
-        ("search", "a+" * 101),
+        ("search", "a" * 201),
+        ("search", "a+b+c+d+e+f+g"),
         ("organizer", "alice"),
         ("organizer", "0"),
         ("organizer", "1.5"),
@@ -142,6 +143,18 @@ def test_bad_values_are_refused_on_their_field(api, routes, field, value):
 
     assert answer.status_code == 400
     assert list(answer.json()) == [field]
+
+
+def test_search_of_seven_words_is_refused_in_a_sentence(api, routes):
+    response = api.get(routes.events, {"search": "one two three four five six seven"})
+
+    assert response.status_code == 400
+    assert response.json() == {"search": ["A search has six words at most."]}
+
+
+@pytest.mark.parametrize("search", ["x", "東京", "a b c d e f", " a  b c d e f ", "x" * 200])
+def test_search_of_six_words_of_any_length_is_run(api, routes, search):
+    assert api.get(routes.events, {"search": search}).status_code == 200
 
 
 def test_list_is_cut_into_pages(api, routes, alice, event_of):
