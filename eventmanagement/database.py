@@ -1,9 +1,12 @@
-"""What a database error means, asked of the database's own codes rather than of its prose."""
+"""How long the database may take, and what its errors mean, by its own codes rather than by its prose."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.apps.registry import Apps
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, models
+from django.conf import settings
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 # SQLSTATE classes and codes, from PostgreSQL's appendix A: no connection, not enough resources,
@@ -60,6 +63,27 @@ def violates(error: IntegrityError, model: type[models.Model], name: str) -> boo
         columns = ", ".join(f"{model._meta.db_table}.{field.column}" for field in fields)
         return str(cause).endswith(f"failed: {columns or name}")
     return cause.diag.constraint_name == name
+
+
+@contextmanager
+def read_timeout() -> Iterator[None]:
+    """Give each statement inside READ_TIMEOUT and one core; past it, PostgreSQL cancels it: 503.
+
+    The limits belong to a transaction, because behind a pooler those of a session would reach
+    the requests of others. SQLite has no such limits, and a transaction there would keep others
+    from writing.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('statement_timeout', %s, true), "
+                "set_config('max_parallel_workers_per_gather', '0', true)",
+                [settings.READ_TIMEOUT],
+            )
+        yield
 
 
 def lift_time_limit(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:

@@ -6,10 +6,14 @@ from typing import Any
 from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
 from django.core.paginator import EmptyPage, Page, Paginator
+from django.db.models import Model, QuerySet
 from django.utils.functional import cached_property
 from rest_framework import pagination
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from eventmanagement.database import read_timeout
 
 # Rows up to which a count is always exact.
 EXACT_COUNT = 10_000
@@ -76,6 +80,13 @@ class PageNumberPagination(pagination.PageNumberPagination):
                 "results": schema,
             },
         }
+
+    def paginate_queryset(self, queryset: QuerySet, request: Request, view: APIView | None = None) -> list[Model]:
+        """Count the rows and read those of the page, within READ_TIMEOUT."""
+        # Refuses a bad one before the database is asked for anything.
+        self.get_page_size(request)
+        with read_timeout():
+            return super().paginate_queryset(queryset, request, view)
 
     def get_page_size(self, request: Request) -> int:
         asked = request.query_params.get(self.page_size_query_param)

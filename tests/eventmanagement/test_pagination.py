@@ -13,6 +13,7 @@ from event.models import Event, EventQuerySet
 from eventmanagement import pagination
 from eventmanagement.pagination import LongListPaginator
 from reservation.models import Reservation
+from tests.database import READ_LIMITS
 from tests.ledger import sell_out
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's plans")
@@ -113,7 +114,7 @@ def test_counts_are_kept_apart(api, as_user, alice, bob, routes, five, long_from
 def test_kept_count_asks_no_database(api, routes, five, long_from_three, django_assert_num_queries):
     count(api, routes.events)
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(1 + READ_LIMITS):
         count(api, routes.events)
 
 
@@ -140,7 +141,7 @@ def test_deep_page_that_is_not_there(api, routes, five, monkeypatch):
 def test_deep_page_takes_as_many_queries_as_any(api, routes, five, monkeypatch, django_assert_num_queries):
     monkeypatch.setattr(pagination, "SKIPPED", 1)
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(2 + READ_LIMITS):
         api.get(routes.events, {"page": 2, "page_size": 2})
 
 
@@ -154,7 +155,7 @@ def plan_of_the_last(call, *switched_off):
 
     with connection.execute_wrapper(remember):
         call()
-    sql, parameters = statements[-1]
+    sql, parameters = [statement for statement in statements if " FROM " in statement[0]][-1]
     with connection.cursor() as cursor:
         for way in switched_off:
             cursor.execute(f"SET LOCAL {way} = off")

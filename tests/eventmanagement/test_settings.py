@@ -73,6 +73,8 @@ def test_development_needs_no_secret(read):
         ("BOOKING_LOCK_TIMEOUT", "1"),
         ("BOOKING_LOCK_TIMEOUT", "0s"),
         ("BOOKING_LOCK_TIMEOUT", ""),
+        ("READ_TIMEOUT", "2"),
+        ("READ_TIMEOUT", "off"),
         ("STATEMENT_TIMEOUT", "never"),
         ("STATEMENT_TIMEOUT", "35792min"),
         ("ALLOWED_HOSTS", ""),
@@ -98,6 +100,7 @@ def test_defaults(read):
     assert defaults.DEBUG is False
     assert defaults.BOOKING_LOCK_TIMEOUT == "1s"
     assert defaults.EVENTS_PUBLIC is True
+    assert defaults.READ_TIMEOUT == "1500ms"
     assert defaults.ALLOWED_HOSTS == ["localhost", "127.0.0.1"]
     assert defaults.CSRF_TRUSTED_ORIGINS == ["https://localhost", "https://127.0.0.1"]
     assert defaults.THROTTLE_LOGIN == (10, timedelta(minutes=1))
@@ -125,6 +128,7 @@ def test_defaults(read):
             "CSRF_TRUSTED_ORIGINS",
             ["https://a.example", "http://b.example:8080"],
         ),
+        ("READ_TIMEOUT", "900ms", "READ_TIMEOUT", "900ms"),
         ("THROTTLE_LOGIN", "off", "THROTTLE_LOGIN", None),
         ("THROTTLE_LOGIN_ADDRESS", "off", "THROTTLE_LOGIN_ADDRESS", None),
         ("THROTTLE_LOGIN_ADDRESS", "7/day", "THROTTLE_LOGIN_ADDRESS", (7, timedelta(days=1))),

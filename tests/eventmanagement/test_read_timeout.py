@@ -1,0 +1,112 @@
+"""Lists and searches are cut off when they take the database too long."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.serializers import ListSerializer
+
+from event.models import EventQuerySet
+from eventmanagement.database import read_timeout
+from reservation.models import Reservation, ReservationQuerySet
+
+# Without the suite's own transaction around it, each statement is what it is in production.
+pytestmark = pytest.mark.django_db(transaction=True)
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such limit")
+
+LISTS = ["events", "reservations", "attendees"]
+
+
+def limits():
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        [timeout] = cursor.fetchone()
+        cursor.execute("SHOW max_parallel_workers_per_gather")
+        return timeout, *cursor.fetchone()
+
+
+def slowly(read):
+    """Let the read begin with a statement of a second."""
+
+    def read_slowly(queryset):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(1)")
+        return read(queryset)
+
+    return read_slowly
+
+
+@pytest.fixture
+def get(as_user, alice, event, routes):
+    """Get one of the lists as alice, who attends her own event."""
+    Reservation.objects.book(user=alice, event_id=event.pk)
+    addresses = {"events": routes.events, "reservations": routes.reservations, "attendees": routes.attendees(event)}
+    client = as_user(alice)
+    return lambda name: client.get(addresses[name])
+
+
+@on_postgresql
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("step", ["count", "_fetch_all"], ids=["count", "page"])
+def test_list_that_takes_too_long_is_unavailable(get, settings, monkeypatch, name, step):
+    settings.READ_TIMEOUT = "10ms"
+    rows = EventQuerySet if name == "events" else ReservationQuerySet
+    monkeypatch.setattr(rows, step, slowly(getattr(rows, step)))
+
+    response = get(name)
+
+    assert response.status_code == 503
+    assert response.json()["code"] == "unavailable"
+
+
+@on_postgresql
+def test_limits_end_with_the_read():
+    before = limits()
+
+    with read_timeout():
+        within = limits()
+
+    assert within == ("1500ms", "0")
+    assert limits() == before != within
+
+
+@on_postgresql
+def test_limits_end_with_a_read_that_fails(get, settings, monkeypatch):
+    before = limits()
+    settings.READ_TIMEOUT = "10ms"
+    monkeypatch.setattr(EventQuerySet, "count", slowly(EventQuerySet.count))
+
+    assert get("events").status_code == 503
+    assert limits() == before
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_rows_are_rendered_outside_the_transaction(get, monkeypatch, name):
+    in_transaction = []
+    represent = ListSerializer.to_representation
+
+    def watch(serializer, rows):
+        in_transaction.append(connection.in_atomic_block)
+        return represent(serializer, rows)
+
+    monkeypatch.setattr(ListSerializer, "to_representation", watch)
+
+    get(name)
+
+    assert in_transaction == [False]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_list_takes_one_short_transaction_and_on_sqlite_none(get, name):
+    with CaptureQueriesContext(connection) as queries:
+        get(name)
+
+    statements = [query["sql"].split()[0] for query in queries]
+    limited = ["BEGIN", "SELECT", "SELECT", "SELECT", "COMMIT"]
+    assert statements[-len(limited) :] == limited if connection.vendor == "postgresql" else "BEGIN" not in statements
+
+
+def test_bad_page_size_asks_the_database_nothing(api, routes, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        response = api.get(routes.events, {"page_size": "ten"})
+
+    assert response.status_code == 400
