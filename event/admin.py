@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from event.exceptions import CapacityBelowReserved
 from event.models import UPCOMING, Event, EventQuerySet
+from eventmanagement.admin import LimitedSearchMixin
 
 
 def booked_bar(event: Event) -> SafeString:
@@ -85,7 +86,7 @@ class StartFilter(admin.SimpleListFilter):
 
 
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin):
+class EventAdmin(LimitedSearchMixin, admin.ModelAdmin):
     form = EventAdminForm
     list_display = ["title", "booked", "start_time", "organizer"]
     list_select_related = ["organizer"]

@@ -27,7 +27,7 @@ INSTALLED_APPS = [
     # Before the admin, whose first page event extends.
     "event",
     "reservation",
-    "django.contrib.admin",
+    "eventmanagement.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

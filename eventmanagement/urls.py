@@ -18,8 +18,6 @@ from rest_framework.permissions import AllowAny
 from eventmanagement.views import healthz, readyz, unknown_path
 from reservation.views import AttendeeListView
 
-admin.site.site_header = admin.site.site_title = "Event management"
-
 # drf-spectacular fails where two threads make their first document at once.
 one_at_a_time = Lock()
 

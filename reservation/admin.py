@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 
 from event.admin import EventAdmin
 from event.models import Event, EventQuerySet
+from eventmanagement.admin import LimitedSearchMixin
 from eventmanagement.exceptions import Refusal
 from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation, ReservationQuerySet
@@ -67,7 +68,7 @@ class ReservationAdminForm(forms.ModelForm):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(admin.ModelAdmin):
+class ReservationAdmin(LimitedSearchMixin, admin.ModelAdmin):
     """Books and cancels; what is cancelled here gives its seat back even after the start."""
 
     form = ReservationAdminForm
@@ -139,7 +140,7 @@ admin.site.unregister(User)
 
 
 @admin.register(User)
-class PersonAdmin(RegisteredUserAdmin):
+class PersonAdmin(LimitedSearchMixin, RegisteredUserAdmin):
     """Users with what they organize and attend."""
 
     readonly_fields = ["organizes", "attends"]

@@ -1,0 +1,58 @@
+"""What the pages of the admin share."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import SEARCH_VAR
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import SimpleTemplateResponse
+
+from eventmanagement.database import read_timeout
+from eventmanagement.search import SearchField
+
+View = Callable[..., HttpResponse]
+
+
+class AdminSite(admin.AdminSite):
+    """The admin; a page that is only read takes the database no longer than READ_TIMEOUT."""
+
+    site_header = site_title = "Event management"
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        @wraps(view)
+        def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method not in ("GET", "HEAD"):
+                return view(request, *args, **kwargs)
+            with read_timeout():
+                response = view(request, *args, **kwargs)
+                # Templates of the admin query the database too, for the hierarchy of dates for one.
+                return response.render() if isinstance(response, SimpleTemplateResponse) else response
+
+        return super().admin_view(limited, cacheable)
+
+
+class LimitedSearchMixin:
+    """A search within the limits of the API's. One beyond them finds nothing, and its page says why."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        for message in search_errors(request.GET.get(SEARCH_VAR, "")):
+            self.message_user(request, message, messages.WARNING)
+        return super().changelist_view(request, extra_context)
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        if search_errors(search_term):
+            return queryset.none(), False
+        return super().get_search_results(request, queryset, search_term)
+
+
+def search_errors(text: str) -> list[str]:
+    """Say what is wrong with a search, if anything is."""
+    try:
+        SearchField(required=False).clean(text)
+    except ValidationError as error:
+        return error.messages
+    return []
