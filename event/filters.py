@@ -3,7 +3,7 @@ from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import BigIntegerField, Q
+from django.db.models import BigIntegerField
 from django_filters.fields import IsoDateTimeField
 
 from event.models import Event, EventQuerySet
@@ -70,8 +70,7 @@ class EventFilter(django_filters.FilterSet):
         fields: list[str] = []
 
     def matching(self, events: EventQuerySet, name: str, text: str) -> EventQuerySet:
-        words = (Q(title__icontains=word) | Q(description__icontains=word) for word in text.split())
-        return events.filter(*words)
+        return events.with_words(text.split())
 
     def by_availability(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
         return events.bookable() if value == "true" else events.not_bookable()

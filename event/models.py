@@ -6,20 +6,21 @@ every path takes before it touches reservations, several events in the order of 
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models, transaction
+from django.db import connections, models, transaction
 from django.db.models import CheckConstraint, Expression, F, Index, Q
 from django.db.models.functions import Cast, Now
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
+from event.search_sql import PAIR, has_pairs_of
 from eventmanagement.breaker import LockBreaker
 from eventmanagement.queries import CompiledQuery, LockTimeout, Parameter
 
@@ -93,6 +94,13 @@ class EventQuerySet(models.QuerySet):
 
     def not_bookable(self) -> "EventQuerySet":
         return self.exclude(BOOKABLE)
+
+    def with_words(self, words: Sequence[str]) -> "EventQuerySet":
+        """Events that have each of the words in their title or description, whatever its case."""
+        conditions = [Q(title__icontains=word) | Q(description__icontains=word) for word in words]
+        if connections[self.db].vendor == "postgresql":
+            conditions += [has_pairs_of(word) for word in words if len(word) == PAIR]
+        return self.filter(*conditions)
 
     def locked(self) -> "EventQuerySet":
         """The same events in the order of their ids, the one order in which several are locked.
@@ -274,7 +282,7 @@ class Event(models.Model):
             Index(name="event_by_capacity_down", fields=["-capacity", "id"]),
             # None for seats_remaining: every booking would write to every index of its event's row, where
             # PostgreSQL now writes to none (a HOT update). To sort 100,000 events takes it some ten milliseconds.
-            # What search uses is made by the migration 0003, on PostgreSQL alone.
+            # What search uses is made by the migrations 0003 and 0004, on PostgreSQL alone.
         ]
 
     def __str__(self) -> str:
