@@ -3,12 +3,12 @@ from typing import Any
 from django.contrib.auth import get_user_model, password_validation
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, transaction
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
 from authentication.hashers import LONGEST_PASSWORD
-from eventmanagement.fields import CharField, EmailField
+from eventmanagement.fields import CharField, ModelSerializer
 
 User = get_user_model()
 
@@ -33,9 +33,7 @@ class PasswordField(CharField):
         super().__init__(write_only=True, trim_whitespace=False, max_length=LONGEST_PASSWORD, style=style, **options)
 
 
-class SignupSerializer(serializers.ModelSerializer):
-    serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {models.EmailField: EmailField}
-
+class SignupSerializer(ModelSerializer):
     username = UsernameField(
         max_length=LONGEST_USERNAME,
         help_text="Letters and digits of any script, and @ . + - _",

@@ -31,6 +31,7 @@ EVENT_LOCKS = LockBreaker()
 
 # What PostgreSQL's integer holds; SQLite would take more.
 LARGEST_CAPACITY = 2**31 - 1
+LONGEST_DESCRIPTION = 10_000
 EVENT_IS_OVER = "The event is already over."
 
 
@@ -239,7 +240,7 @@ READ_EVENT = CompiledQuery(lambda: Event.objects.filter(pk=EVENT_ID).order_by())
 
 class Event(models.Model):
     title = models.CharField(max_length=200)
-    description = models.TextField(blank=True)
+    description = models.TextField(blank=True, max_length=LONGEST_DESCRIPTION)
     start_time = models.DateTimeField()
     end_time = models.DateTimeField()
     show_time = models.DateTimeField("doors open", null=True, blank=True)

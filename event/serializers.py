@@ -4,10 +4,11 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from event.models import EVENT_IS_OVER, Event
+from eventmanagement.fields import ModelSerializer
 from eventmanagement.mixins import FieldsOnceMixin
 
 
-class EventSerializer(FieldsOnceMixin, serializers.ModelSerializer):
+class EventSerializer(FieldsOnceMixin, ModelSerializer):
     class Meta:
         model = Event
         fields = [

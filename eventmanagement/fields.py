@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import models
 from rest_framework import serializers
 from rest_framework.fields import empty
 
@@ -33,7 +34,7 @@ class LengthFirstMixin:
         if isinstance(data, bool) or not isinstance(data, str | int | float):
             self.fail("invalid")
         try:
-            text = str(data)
+            text = data if isinstance(data, str) else str(data)
         except ValueError:
             # Python writes no number of more than 4300 digits.
             self.fail("invalid")
@@ -49,3 +50,13 @@ class CharField(LengthFirstMixin, serializers.CharField):
 
 class EmailField(LengthFirstMixin, serializers.EmailField):
     """REST framework's, with the length checked first."""
+
+
+class ModelSerializer(serializers.ModelSerializer):
+    """REST framework's, with these fields for texts."""
+
+    serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {
+        models.CharField: CharField,
+        models.TextField: CharField,
+        models.EmailField: EmailField,
+    }

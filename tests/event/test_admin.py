@@ -118,6 +118,14 @@ def test_event_that_is_over_can_still_be_edited(boss, alice, event_of):
     assert event.title == "As it was"
 
 
+def test_description_that_is_too_long_is_refused(boss, event):
+    response = boss.post(page(event), form_of(event, description="x" * 10_001))
+
+    assert errors(response) == {
+        "description": ["Ensure this value has at most 10000 characters (it has 10001)."],
+    }
+
+
 def test_event_that_ends_before_it_starts_is_refused(boss, event):
     answer = boss.post(page(event), form_of(event, **moment("end_time", event.start_time - timedelta(hours=1))))
 

@@ -65,6 +65,7 @@ def test_times_are_answered_in_utc(as_user, alice, routes):
         ("title", "nul\0"),
         ("title", None),
         ("title", {"en": "Concert"}),
+        ("description", "x" * 10_001),
         ("description", None),
         ("description", "nul\0"),
         ("capacity", 0),
@@ -91,6 +92,14 @@ def test_bad_values_are_refused_on_their_field(as_user, alice, routes, field, va
     assert answer.status_code == 400
     assert list(answer.json()) == [field]
     assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize(("field", "length"), [("title", 200), ("description", 10_000)])
+def test_longest_texts_are_kept(as_user, alice, routes, field, length):
+    response = as_user(alice).post(routes.events, CONCERT | {field: f" {'x' * length} "})
+
+    assert response.status_code == 201
+    assert response.json()[field] == "x" * length
 
 
 @pytest.mark.parametrize("field", ["title", "start_time", "end_time", "capacity"])

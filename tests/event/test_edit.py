@@ -132,6 +132,14 @@ def test_capacity_can_be_cut_to_what_is_reserved_and_no_further(as_user, alice, 
     assert accepted.json()["title"] == "Concert"
 
 
+@pytest.mark.parametrize(("field", "length"), [("title", 201), ("description", 10_001)])
+def test_text_that_is_too_long_is_refused_on_its_field(as_user, alice, routes, event, field, length):
+    response = as_user(alice).patch(routes.event(event), {field: "x" * length})
+
+    assert response.status_code == 400
+    assert response.json() == {field: [f"Ensure this field has no more than {length - 1} characters."]}
+
+
 @pytest.mark.parametrize("capacity", [0, -5, 2**31, None, "x"])
 def test_bad_capacity_is_refused_on_its_field(as_user, alice, routes, event, capacity):
     answer = as_user(alice).patch(routes.event(event), {"capacity": capacity})

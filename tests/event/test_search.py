@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.db.models import Q
 
-from event.models import Event
+from event.models import LONGEST_DESCRIPTION, Event
 from reservation.models import Reservation
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="the index of PostgreSQL")
@@ -73,8 +73,8 @@ def test_word_of_two_characters_has_its_index(events, words):
 
 
 @on_postgresql
-def test_index_takes_a_long_description(alice, event_of):
-    text = "".join(chr(0x4E00 + number) for number in range(10_000))
+def test_index_takes_the_longest_description(alice, event_of):
+    text = "".join(chr(0x4E00 + number) for number in range(LONGEST_DESCRIPTION))
 
     event = event_of(alice, description=text)
 

@@ -3,6 +3,8 @@
 import pytest
 from rest_framework.exceptions import ValidationError
 
+from authentication.serializers import CredentialsSerializer, SignupSerializer
+from event.serializers import EventSerializer
 from eventmanagement.fields import CharField, EmailField
 
 TOO_LONG = "Ensure this field has no more than 5 characters."
@@ -73,3 +75,36 @@ def test_missing_values_are_left_to_rest_framework(options, expected):
     field = CharField(max_length=5, **options)
 
     assert (field.run_validation(None) if expected is None else field.run_validation()) == expected
+
+
+class Watched(str):
+    """Text that can be measured, and fails the test where its characters are asked for."""
+
+    def __iter__(self):
+        raise AssertionError("somebody reads the characters")
+
+    def strip(self, *characters):
+        return self
+
+    __str__ = __iter__
+
+
+@pytest.mark.parametrize(
+    ("serializer", "field"),
+    [
+        (EventSerializer, "title"),
+        (EventSerializer, "description"),
+        (SignupSerializer, "username"),
+        (SignupSerializer, "email"),
+        (SignupSerializer, "password"),
+        (CredentialsSerializer, "username"),
+        (CredentialsSerializer, "password"),
+    ],
+)
+def test_text_that_is_too_long_is_only_measured(serializer, field):
+    text = serializer().fields[field]
+
+    with pytest.raises(ValidationError) as refusal:
+        text.run_validation(Watched("x" * (text.max_length + 1)))
+
+    assert [detail.code for detail in refusal.value.detail] == ["max_length"]
