@@ -7,6 +7,7 @@ every path takes before it touches reservations, several events in the order of 
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,8 @@ EVENT_LOCKS = LockBreaker()
 LARGEST_CAPACITY = 2**31 - 1
 LONGEST_DESCRIPTION = 10_000
 EVENT_IS_OVER = "The event is already over."
+EARLIEST_START = timedelta(days=-365)
+STARTS_TOO_EARLY = "An event can't start more than a year ago."
 
 
 def log_seats(
@@ -49,6 +52,11 @@ def log_seats(
     transaction.on_commit(
         partial(logger.info, "event %s: %s, %s seats left", event, movement, seats_left, extra=line), robust=True
     )
+
+
+def starts_too_early(start_time: datetime) -> bool:
+    """Say whether an event may no longer be created with this start, or moved there."""
+    return start_time < timezone.now() + EARLIEST_START
 
 
 UPCOMING = Q(start_time__gt=Now())
@@ -295,9 +303,12 @@ class Event(models.Model):
         return self.capacity - self.seats_remaining
 
     def clean(self) -> None:
-        """Refuse to create what is over, and nothing else that the constraints don't."""
+        """Refuse to create what is over, and a new start long ago; the rest is refused by the constraints."""
         if self._state.adding and self.end_time and self.end_time <= timezone.now():
             raise ValidationError({"end_time": EVENT_IS_OVER})
+        unmoved = Event.objects.filter(pk=self.pk, start_time=self.start_time)
+        if self.start_time and starts_too_early(self.start_time) and not unmoved.exists():
+            raise ValidationError({"start_time": STARTS_TOO_EARLY})
 
     def save(self, *, update_fields: Collection[str] | None = None, **options: Any) -> None:
         """Write the event, but never its count of seats as it was when the event was read.

@@ -3,7 +3,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from event.models import EVENT_IS_OVER, Event
+from event.models import EVENT_IS_OVER, STARTS_TOO_EARLY, Event, starts_too_early
 from eventmanagement.fields import ModelSerializer
 from eventmanagement.mixins import FieldsOnceMixin
 
@@ -41,6 +41,9 @@ class EventSerializer(FieldsOnceMixin, ModelSerializer):
             raise serializers.ValidationError({"show_time": ["The doors must open before the event ends."]})
         if not self.instance and end <= timezone.now():
             raise serializers.ValidationError({"end_time": [EVENT_IS_OVER]})
+        is_new = not self.instance or start != self.instance.start_time
+        if is_new and starts_too_early(start):
+            raise serializers.ValidationError({"start_time": [STARTS_TOO_EARLY]})
         return changes
 
     def update(self, event: Event, changes: dict[str, Any]) -> Event:

@@ -109,6 +109,31 @@ def test_event_that_is_over_is_refused(boss, alice):
     assert errors(answer) == {"end_time": ["The event is already over."]}
 
 
+def test_event_that_started_more_than_a_year_ago_is_refused(boss, alice):
+    now = timezone.now()
+    start, end = now - timedelta(days=366), now + timedelta(days=1)
+    new = Event(title="Long", organizer=alice, capacity=5, start_time=start, end_time=end)
+
+    response = boss.post(ADD, form_of(new))
+
+    assert errors(response) == {"start_time": ["An event can't start more than a year ago."]}
+
+
+def test_start_is_not_moved_to_more_than_a_year_ago(boss, event):
+    response = boss.post(page(event), form_of(event, **moment("start_time", timezone.now() - timedelta(days=366))))
+
+    assert errors(response) == {"start_time": ["An event can't start more than a year ago."]}
+
+
+def test_start_long_ago_can_stay(boss, alice, event_of):
+    event = event_of(alice, start_time=timezone.now().replace(microsecond=0) - timedelta(days=1000))
+
+    boss.post(page(event), form_of(event, title="As it was"))
+
+    event.refresh_from_db()
+    assert event.title == "As it was"
+
+
 def test_event_that_is_over_can_still_be_edited(boss, alice, event_of):
     event = event_of(alice, start_time=timezone.now() - timedelta(days=1))
 

@@ -137,12 +137,30 @@ def test_event_that_runs_is_welcome(as_user, alice, routes):
     assert answer.status_code == 201
 
 
-@pytest.mark.parametrize("start", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00"])
-def test_first_and_last_moments_are_kept(as_user, alice, routes, start):
-    times = {"start_time": start, "end_time": "9999-12-31T23:59:59.999999", "show_time": None}
+@pytest.mark.parametrize(("days", "status"), [(364, 201), (366, 400)])
+def test_event_can_have_started_within_the_last_year(as_user, alice, routes, days, status):
+    times = {"start_time": timezone.now() - timedelta(days=days), "show_time": None}
 
-    answer = as_user(alice).post(routes.events, CONCERT | times)
+    response = as_user(alice).post(routes.events, CONCERT | times)
 
-    assert answer.status_code == 201
-    assert answer.json()["start_time"] == "0001-01-01T00:00:00Z"
-    assert answer.json()["end_time"] == "9999-12-31T23:59:59.999999Z"
+    assert response.status_code == status
+    if status == 400:
+        assert response.json() == {"start_time": ["An event can't start more than a year ago."]}
+
+
+@pytest.mark.parametrize("doors", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00"])
+def test_first_and_last_moments_are_kept(as_user, alice, routes, doors):
+    response = as_user(alice).post(
+        routes.events, CONCERT | {"show_time": doors, "end_time": "9999-12-31T23:59:59.999999"}
+    )
+
+    assert response.status_code == 201
+    assert response.json()["show_time"] == "0001-01-01T00:00:00Z"
+    assert response.json()["end_time"] == "9999-12-31T23:59:59.999999Z"
+
+
+def test_first_moment_is_no_start(as_user, alice, routes):
+    response = as_user(alice).post(routes.events, CONCERT | {"start_time": "0001-01-01T00:00:00Z"})
+
+    assert response.status_code == 400
+    assert list(response.json()) == ["start_time"]

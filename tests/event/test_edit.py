@@ -1,4 +1,7 @@
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from event.models import Event
 from event.views import EventViewSet
@@ -154,6 +157,24 @@ def test_largest_capacity_comes_and_goes(as_user, alice, bob, routes, event):
     assert as_user(alice).patch(routes.event(event), {"capacity": 2**31 - 1}).json()["seats_remaining"] == 2**31 - 2
     assert as_user(alice).patch(routes.event(event), {"capacity": 1}).json()["seats_remaining"] == 0
     assert_balanced()
+
+
+def test_start_is_not_moved_to_more_than_a_year_ago(as_user, alice, routes, event):
+    response = as_user(alice).patch(routes.event(event), {"start_time": timezone.now() - timedelta(days=366)})
+
+    assert response.status_code == 400
+    assert response.json() == {"start_time": ["An event can't start more than a year ago."]}
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_start_long_ago_can_stay(as_user, alice, routes, event_of, method):
+    event = event_of(alice, start_time=timezone.now() - timedelta(days=1000))
+    shown = as_user(alice).get(routes.event(event)).json()
+
+    response = getattr(as_user(alice), method)(routes.event(event), shown | {"title": "As it was"})
+
+    assert response.status_code == 200
+    assert response.json() == shown | {"title": "As it was"}
 
 
 def test_past_event_can_still_be_edited(as_user, alice, routes, event):
