@@ -7,7 +7,7 @@ from django.conf import settings
 from event.exceptions import CapacityBelowReserved
 from event.serializers import EventSerializer
 from event.views import EventViewSet
-from eventmanagement.schema import NEEDS_TOKEN, describe, error, operation, refused
+from eventmanagement.schema import NEEDS_TOKEN, THROTTLED, describe, error, operation, refused
 
 TAGS = ["Events"]
 # So far ahead that whoever tries it in Swagger UI makes an event that is still to come.
@@ -50,11 +50,11 @@ describe(
     create=operation(
         "event_create",
         "Create an event",
-        description="You become its organizer, and all its seats are free.",
+        description="You become its organizer, and all its seats are free. How many an account creates is limited.",
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
-        answers={201: EventSerializer} | refused(fields=WRONG_TIMES) | NEEDS_TOKEN,
+        answers={201: EventSerializer} | refused(fields=WRONG_TIMES) | NEEDS_TOKEN | THROTTLED,
     ),
     retrieve=operation(
         "event_retrieve",

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import Http404
 from rest_framework import status
@@ -14,6 +15,7 @@ from event.filters import EventFilter
 from event.models import Event
 from event.permissions import IsOrganizerOrReader, MayReadEvents
 from event.serializers import EventSerializer
+from eventmanagement import limits
 from eventmanagement.mixins import ConditionalReadMixin, FilteredListMixin, MethodsFirstMixin
 
 
@@ -49,7 +51,10 @@ class EventViewSet(MethodsFirstMixin, FilteredListMixin, ConditionalReadMixin, M
             self.check_object_permissions(self.request, event)
             yield
 
+    @transaction.atomic
     def perform_create(self, serializer: BaseSerializer) -> None:
+        # In one transaction: an event that is not created after all does not count.
+        limits.spend(settings.THROTTLE_EVENTS, "events", str(self.request.user.pk))
         serializer.save(organizer=self.request.user)
 
     def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> Response:

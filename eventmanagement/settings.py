@@ -214,6 +214,7 @@ BOOKING_LOCK_TIMEOUT = env.postgres_duration("BOOKING_LOCK_TIMEOUT", "1s")
 # How long PostgreSQL may work on one statement of a list or a search.
 READ_TIMEOUT = env.postgres_duration("READ_TIMEOUT", "1500ms")
 EVENTS_PUBLIC = env.boolean("EVENTS_PUBLIC", "true")
+THROTTLE_EVENTS = env.rate("THROTTLE_EVENTS", "100/day")
 THROTTLE_LOGIN = env.rate("THROTTLE_LOGIN", "10/min")
 THROTTLE_LOGIN_ADDRESS = env.rate("THROTTLE_LOGIN_ADDRESS", "100/hour")
 THROTTLE_SIGNUP = env.rate("THROTTLE_SIGNUP", "1000/day")

@@ -61,6 +61,8 @@ def test_development_needs_no_secret(read):
         ("DEBUG", ""),
         ("DEBUG", "2"),
         ("EVENTS_PUBLIC", "yes"),
+        ("THROTTLE_EVENTS", "100"),
+        ("THROTTLE_EVENTS", "none"),
         ("THROTTLE_LOGIN", "10"),
         ("THROTTLE_LOGIN", "0/min"),
         ("THROTTLE_LOGIN", "ten/min"),
@@ -103,6 +105,7 @@ def test_defaults(read):
     assert defaults.READ_TIMEOUT == "1500ms"
     assert defaults.ALLOWED_HOSTS == ["localhost", "127.0.0.1"]
     assert defaults.CSRF_TRUSTED_ORIGINS == ["https://localhost", "https://127.0.0.1"]
+    assert defaults.THROTTLE_EVENTS == (100, timedelta(days=1))
     assert defaults.THROTTLE_LOGIN == (10, timedelta(minutes=1))
     assert defaults.THROTTLE_LOGIN_ADDRESS == (100, timedelta(hours=1))
     assert defaults.THROTTLE_SIGNUP == (1000, timedelta(days=1))
@@ -129,6 +132,7 @@ def test_defaults(read):
             ["https://a.example", "http://b.example:8080"],
         ),
         ("READ_TIMEOUT", "900ms", "READ_TIMEOUT", "900ms"),
+        ("THROTTLE_EVENTS", "off", "THROTTLE_EVENTS", None),
         ("THROTTLE_LOGIN", "off", "THROTTLE_LOGIN", None),
         ("THROTTLE_LOGIN_ADDRESS", "off", "THROTTLE_LOGIN_ADDRESS", None),
         ("THROTTLE_LOGIN_ADDRESS", "7/day", "THROTTLE_LOGIN_ADDRESS", (7, timedelta(days=1))),
