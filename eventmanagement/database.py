@@ -9,6 +9,8 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+from eventmanagement.postgresql import Prepared
+
 # SQLSTATE classes and codes, from PostgreSQL's appendix A: no connection, not enough resources,
 # an operator's intervention (shutdown, a cancelled statement), a rollback that a retry may spare.
 UNAVAILABLE_CLASSES = {"08", "53", "57", "40"}
@@ -25,6 +27,10 @@ SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_FULL,
 }
+# Until the transaction ends: as SET LOCAL, but both by one statement, which is planned once.
+LIMIT_READS = Prepared(
+    "SELECT set_config('statement_timeout', %s, true), set_config('max_parallel_workers_per_gather', '0', true)"
+)
 
 
 class Unavailable(Exception):
@@ -78,11 +84,7 @@ def read_timeout() -> Iterator[None]:
         return
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('statement_timeout', %s, true), "
-                "set_config('max_parallel_workers_per_gather', '0', true)",
-                [settings.READ_TIMEOUT],
-            )
+            cursor.execute(LIMIT_READS, [settings.READ_TIMEOUT])
         yield
 
 

@@ -183,7 +183,7 @@ def test_page_size_is_the_clients_up_to_a_hundred(api, routes, alice, event):
     assert len(api.get(routes.events, {"page_size": 1000}).json()["results"]) == 100
 
 
-@pytest.mark.parametrize("page", ["2", "0", "-1", "x", "9" * 5000, "99999999999999999999", "%00"])
+@pytest.mark.parametrize("page", ["2", "0", "-1", "x", "9" * 4000, "9" * 5000, "99999999999999999999", "%00"])
 def test_page_that_is_not_there(api, routes, event, page):
     answer = api.get(f"{routes.events}?page={page}")
 
