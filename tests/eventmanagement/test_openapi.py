@@ -1,12 +1,16 @@
 """The OpenAPI document: complete, true, and in the order of a first use."""
 
 import re
+from json import dumps, loads
 
 import pytest
+import yaml
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
+from drf_spectacular.generators import SchemaGenerator
 from jsonschema import ValidationError
 
+from eventmanagement.documentation import one_at_a_time, rendered_document
 from eventmanagement.schema import OPERATIONS
 from tests.openapi import DocumentedClient, check, document, fits
 
@@ -47,6 +51,63 @@ def test_document_is_served(api):
     answer = api.get("/schema/", headers={"accept": "application/json"})
 
     assert answer.json()["info"]["title"] == "Event management"
+
+
+MEDIA_TYPES = {
+    "application/vnd.oai.openapi": "application/vnd.oai.openapi; charset=utf-8",
+    "application/yaml": "application/yaml; charset=utf-8",
+    "application/vnd.oai.openapi+json": "application/vnd.oai.openapi+json",
+    "application/json": "application/json",
+    "text/html": "application/vnd.oai.openapi; charset=utf-8",
+}
+
+
+@pytest.mark.parametrize(("accept", "content_type"), MEDIA_TYPES.items())
+def test_document_is_served_in_the_form_that_is_accepted(api, accept, content_type):
+    response = api.get("/schema/", headers={"accept": accept})
+
+    assert response["Content-Type"] == content_type
+    assert response["Vary"] == "Accept"
+    read = loads if content_type.endswith("json") else yaml.safe_load
+    assert read(response.text) == loads(dumps(document()))
+
+
+def test_document_is_generated_once_for_each_renderer(api, monkeypatch):
+    generated = []
+    generate = SchemaGenerator.get_schema
+
+    def generate_and_count(*args, **options):
+        generated.append(one_at_a_time.locked())
+        return generate(*args, **options)
+
+    monkeypatch.setattr(SchemaGenerator, "get_schema", generate_and_count)
+    rendered_document.cache_clear()
+
+    for indent in range(10):
+        for media_type in [*MEDIA_TYPES, "*/*", f"text/{indent}"]:
+            accept = f"{media_type}; indent={indent}"
+            api.get(f"/schema/?version={indent}&lang={indent}", headers={"accept": accept, "host": "127.0.0.1"})
+
+    assert generated == [True] * 4
+
+
+@pytest.mark.parametrize("spelled", ["{}", "W/{}", '"other", {}', "*"])
+def test_document_that_is_known_is_not_sent_again(api, spelled):
+    tag = api.get("/schema/")["ETag"]
+
+    response = api.get("/schema/", headers={"if-none-match": spelled.format(tag)})
+
+    assert response.status_code == 304
+    assert response.content == b""
+    assert response["ETag"] == tag
+    assert response["Cache-Control"] == "no-cache"
+
+
+def test_document_has_a_tag_for_each_format(api):
+    tags = {api.get("/schema/", headers={"accept": accept})["ETag"] for accept in ("application/json", "*/*")}
+
+    assert len(tags) == 2
+    assert api.get("/schema/", headers={"if-none-match": '"other"'}).status_code == 200
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

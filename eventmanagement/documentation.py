@@ -1,0 +1,51 @@
+"""Serving the OpenAPI document."""
+
+from functools import cache
+from hashlib import blake2b
+from threading import Lock
+
+from django.conf import settings
+from django.http import HttpResponse, HttpResponseNotModified
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from eventmanagement.mixins import has_tag
+
+# drf-spectacular fails where two threads generate their first document at once.
+one_at_a_time = Lock()
+
+
+class SchemaView(APIView):
+    """The OpenAPI document as YAML or JSON.
+
+    It is the same for every request, and generating it takes 20 ms. So each process generates it once for each
+    renderer.
+    """
+
+    renderer_classes = SpectacularAPIView.renderer_classes
+
+    def get(self, request: Request) -> HttpResponse:
+        renderer = request.accepted_renderer
+        with one_at_a_time:
+            content, tag = rendered_document(type(renderer))
+        if has_tag(request, tag):
+            response = HttpResponseNotModified()
+        else:
+            charset = f"; charset={renderer.charset}" if renderer.charset else ""
+            response = HttpResponse(content, content_type=f"{renderer.media_type}{charset}")
+            filename = f"{settings.SPECTACULAR_SETTINGS['TITLE']}.{renderer.format}"
+            response["Content-Disposition"] = f'inline; filename="{filename}"'
+        response["ETag"] = tag
+        response["Cache-Control"] = "no-cache"
+        return response
+
+
+@cache
+def rendered_document(renderer_class: type[BaseRenderer]) -> tuple[bytes, str]:
+    """Generate the document; return its bytes and their ETag."""
+    document = SchemaGenerator().get_schema(request=None, public=True)
+    content = renderer_class().render(document, renderer_class.media_type, {})
+    return content, f'"{blake2b(content, digest_size=16).hexdigest()}"'
