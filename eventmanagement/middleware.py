@@ -1,4 +1,4 @@
-"""What holds for every request under /api/, whoever answers it."""
+"""What holds for every request, and for every response under /api/, whatever makes it."""
 
 import logging
 from collections.abc import Callable
@@ -16,6 +16,12 @@ logger = logging.getLogger(__name__)
 # Seconds: a restart of PostgreSQL or the lock that was waited for is usually over by then.
 RETRY_AFTER = 2
 
+# Characters. Every route is far shorter, and the admin's patterns take quadratic time to find that out.
+LONGEST_PATH = 1024
+# Bytes, far beyond the largest event: a description of 10,000 characters takes 40 kB in UTF-8, and 120 kB where each
+# of them is percent-encoded. A byte of a form costs more to parse than one of JSON, and of multipart the most.
+LARGEST_FORM = 128 * 2**10
+LARGEST_MULTIPART = 64 * 2**10
 # Bytes. A body that is larger still is cut off.
 LARGEST_FORGOTTEN = 32 * 2**20
 CHUNK = 2**16
@@ -50,8 +56,43 @@ def of_the_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
 
 
+class RequestLimits:
+    """Answer 404 to a path that is too long and 413 to a body, on every path and before anything parses them."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if len(request.path_info) > LONGEST_PATH:
+            return refusal(HTTPStatus.NOT_FOUND)
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            # Django reads no further than the Content-Length, here nothing at all.
+            return refusal(HTTPStatus.LENGTH_REQUIRED)
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        if length > largest_body(request.content_type):
+            self._read_and_forget(request, length)
+            return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return self.get_response(request)
+
+    def _read_and_forget(self, request: HttpRequest, length: int) -> None:
+        """Read a body to its end: many clients don't listen before they have sent theirs."""
+        if length <= LARGEST_FORGOTTEN:
+            with suppress(UnreadablePostError):
+                while request.read(CHUNK):
+                    pass
+
+
+def largest_body(content_type: str) -> int:
+    """Return the number of bytes that a body of this media type may have."""
+    if content_type.startswith("multipart/"):
+        return LARGEST_MULTIPART
+    if content_type.endswith("/x-www-form-urlencoded"):
+        return LARGEST_FORM
+    return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+
+
 class ApiSpeaksJson:
-    """Keep every answer under /api/ JSON, and every body within what the server will read.
+    """Keep every answer under /api/ JSON.
 
     Django answers in HTML where a request never reaches a view of REST framework: a wrong Host,
     an unknown path, a fault. Those keep their status and get a JSON body; the fault is logged by
@@ -64,14 +105,6 @@ class ApiSpeaksJson:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not of_the_api(request):
             return self.get_response(request)
-        if "HTTP_TRANSFER_ENCODING" in request.META:
-            # Django reads no further than the Content-Length, here nothing at all.
-            return refusal(HTTPStatus.LENGTH_REQUIRED)
-        # REST framework's JSON parser reads on past Django's limit.
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
-        if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            self._let_it_be_sent(request, length)
-            return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         response = self.get_response(request)
         # The pages of the browsable API, in development, are answers of REST framework's too.
         speaks_for_itself = isinstance(response, (JsonResponse, Response))
@@ -81,13 +114,6 @@ class ApiSpeaksJson:
             for name, value in as_json.items():
                 response[name] = value
         return response
-
-    def _let_it_be_sent(self, request: HttpRequest, length: int) -> None:
-        """Read a body to its end and forget it: many clients don't listen before they have sent theirs."""
-        if length <= LARGEST_FORGOTTEN:
-            with suppress(UnreadablePostError):
-                while request.read(CHUNK):
-                    pass
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer 503 where the database can't be had; leave any other fault to Django."""

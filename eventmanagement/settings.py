@@ -49,6 +49,7 @@ MIDDLEWARE = [
     "eventmanagement.logs.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "eventmanagement.pages.PagePolicies",
+    "eventmanagement.middleware.RequestLimits",
     # Outside all that can fail, so that whatever fails in there leaves /api/ as JSON.
     "eventmanagement.middleware.ApiSpeaksJson",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -87,6 +88,10 @@ DATABASES = {
     )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Bytes of a body of JSON; forms are limited further (eventmanagement/middleware.py). Parsing takes linear
+# time, at most 25 ms for this many.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 2**10
 
 # scrypt is memory-hard and, for one sign-up, cheaper than Django's default; hashes made by
 # PBKDF2 are still read, and rewritten at the next login.
