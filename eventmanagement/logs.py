@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.encoding import escape_uri_path
 from django.utils.functional import SimpleLazyObject
 
 logger = logging.getLogger(__name__)
@@ -16,6 +17,9 @@ logger = logging.getLogger(__name__)
 # What a client may name its request: enough for a UUID or a trace's id, too little to flood a log
 # and nothing that could forge a line of it.
 CLIENTS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# Characters of a path, percent-encoded, in a line of the log.
+LONGEST_LOGGED_PATH = 200
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -50,7 +54,7 @@ class RequestLog:
             logger.info(
                 "%s %s %s in %s ms",
                 request.method,
-                request.path,
+                path_for_log(request),
                 response.status_code,
                 milliseconds,
                 extra={
@@ -62,6 +66,12 @@ class RequestLog:
                 },
             )
             return response
+
+
+def path_for_log(request: HttpRequest) -> str:
+    """Return the path percent-encoded, so that no character of it can forge a line, and cut off where it is long."""
+    path = escape_uri_path(request.path[: LONGEST_LOGGED_PATH + 1])
+    return path if len(path) <= LONGEST_LOGGED_PATH else f"{path[:LONGEST_LOGGED_PATH]}..."
 
 
 def log_refusal(status: int, reason: BaseException) -> str:

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostE
 from rest_framework.response import Response
 
 from eventmanagement.database import is_unavailable
+from eventmanagement.logs import path_for_log
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class ApiSpeaksJson:
         """Answer 503 where the database can't be had; leave any other fault to Django."""
         if not is_unavailable(error):
             return None
-        logger.warning("%s %s: the database is unavailable: %s", request.method, request.path, error)
+        logger.warning("%s %s: the database is unavailable: %s", request.method, path_for_log(request), error)
         response = refusal(HTTPStatus.SERVICE_UNAVAILABLE, code="unavailable")
         response["Retry-After"] = str(RETRY_AFTER)
         return response

@@ -4,7 +4,10 @@ from io import StringIO
 
 import pytest
 from django.db import InterfaceError, transaction
+from django.http import HttpResponse
 
+from eventmanagement.logs import RequestLog
+from eventmanagement.middleware import ApiSpeaksJson
 from reservation.models import Reservation
 
 
@@ -143,3 +146,28 @@ def test_wrong_host_is_one_line(client, lines, method):
     getattr(client, method)("/api/events/", headers={"host": "evil.example"})
 
     assert [(line["level"], line["status"]) for line in lines()] == [("INFO", 400)]
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/api/a%0aGET /admin/ 200", "/api/a%0AGET%20/admin/%20200"),
+        ("/%1b[31m%e2%80%a8%c2%85%00", "/%1B%5B31m%E2%80%A8%C2%85%00"),
+        ("/%ff", "/%25FF"),
+        ("/caf%c3%a9", "/caf%C3%A9"),
+        ("/" + "a" * 199, "/" + "a" * 199),
+        ("/" + "a" * 200, "/" + "a" * 199 + "..."),
+        ("/" + "a" * 8000, "/" + "a" * 199 + "..."),
+        ("/" + "%f0%9f%8e%b7" * 100, "/" + ("%F0%9F%8E%B7" * 17)[:199] + "..."),
+    ],
+)
+@pytest.mark.parametrize("unavailable", [True, False])
+def test_path_can_neither_forge_nor_flood_the_log(rf, caplog, path, logged, unavailable):
+    request = rf.get(path)
+    if unavailable:
+        ApiSpeaksJson(None).process_exception(request, InterfaceError("closed"))
+    else:
+        RequestLog(lambda request: HttpResponse())(request)
+
+    [record] = caplog.records
+    assert record.getMessage().startswith(f"GET {logged}{': the database' if unavailable else ' 200 in '}")
