@@ -5,7 +5,7 @@ import logging
 import pytest
 from django.db import connection
 
-from event.models import EventManager, EventQuerySet
+from event.models import Event, EventManager, EventQuerySet
 from reservation.exceptions import AlreadyCancelled
 from reservation.models import Reservation
 from tests.ledger import assert_balanced, seats_left
@@ -90,6 +90,35 @@ def test_row_that_is_not_there_is_cancelled_already(event, reservation, instance
         instance.cancel()
 
     assert_balanced()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize(
+    "faster",
+    [
+        lambda reservation: Reservation.objects.get(pk=reservation.pk).cancel(),
+        lambda reservation: Event.objects.filter(pk=reservation.event_id).delete(),
+    ],
+    ids=["reservation", "event"],
+)
+def test_row_that_goes_before_its_event_is_locked_is_cancelled_already(
+    event, carol, reservation, monkeypatch, faster, others
+):
+    """Also where it was the only one: no seat is left to free then."""
+    if others:
+        Reservation.objects.book(user=carol, event_id=event.pk)
+    free_seat = EventManager.free_seat
+
+    def too_late(manager, event_id):
+        monkeypatch.undo()
+        faster(reservation)
+        return free_seat(manager, event_id)
+
+    monkeypatch.setattr(EventManager, "free_seat", too_late)
+
+    # What was faster is rolled back with the cancellation: it was done in the same transaction.
+    with pytest.raises(AlreadyCancelled):
+        reservation.cancel()
 
 
 def move(reservation, event):
