@@ -13,7 +13,7 @@ from eventmanagement.database import Unavailable
 
 # Characters: far beyond any passphrase, and little enough to hash.
 LONGEST_PASSWORD = 4096
-# Seconds that a login or a sign-up waits for its turn. Eight threads take less than two.
+# Seconds that a login or a sign-up waits for its turn. The others in front of it take a fifth of a second each.
 PATIENCE = 3
 
 one_at_a_time = threading.BoundedSemaphore(1)

@@ -9,8 +9,6 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from eventmanagement.postgresql import Prepared
-
 # SQLSTATE classes and codes, from PostgreSQL's appendix A: no connection, not enough resources,
 # an operator's intervention (shutdown, a cancelled statement), a rollback that a retry may spare.
 UNAVAILABLE_CLASSES = {"08", "53", "57", "40"}
@@ -27,8 +25,8 @@ SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_FULL,
 }
-# Until the transaction ends: as SET LOCAL, but both by one statement, which is planned once.
-LIMIT_READS = Prepared(
+# Until the transaction ends: as SET LOCAL, but both by one statement.
+LIMIT_READS = (
     "SELECT set_config('statement_timeout', %s, true), set_config('max_parallel_workers_per_gather', '0', true)"
 )
 

@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from http import HTTPStatus
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.response import Response
 
 from eventmanagement.database import is_unavailable
@@ -23,9 +22,6 @@ LONGEST_PATH = 1024
 # of them is percent-encoded. A byte of a form costs more to parse than one of JSON, and of multipart the most.
 LARGEST_FORM = 128 * 2**10
 LARGEST_MULTIPART = 64 * 2**10
-# Bytes. A body that is larger still is cut off.
-LARGEST_FORGOTTEN = 32 * 2**20
-CHUNK = 2**16
 
 # Python's phrases for these statuses differ from release to release.
 SENTENCES = {
@@ -71,16 +67,8 @@ class RequestLimits:
             return refusal(HTTPStatus.LENGTH_REQUIRED)
         length = int(request.META.get("CONTENT_LENGTH") or 0)
         if length > largest_body(request.content_type):
-            self._read_and_forget(request, length)
             return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return self.get_response(request)
-
-    def _read_and_forget(self, request: HttpRequest, length: int) -> None:
-        """Read a body to its end: many clients don't listen before they have sent theirs."""
-        if length <= LARGEST_FORGOTTEN:
-            with suppress(UnreadablePostError):
-                while request.read(CHUNK):
-                    pass
 
 
 def largest_body(content_type: str) -> int:

@@ -89,9 +89,9 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Bytes of a body of JSON; forms are limited further (eventmanagement/middleware.py). Parsing takes linear
-# time, at most 25 ms for this many.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 2**10
+# Bytes of a body of JSON, which the parser limits by the number of its values too; forms are limited further
+# (eventmanagement/middleware.py).
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2560 * 2**10
 
 # scrypt is memory-hard and, for one sign-up, cheaper than Django's default; hashes made by
 # PBKDF2 are still read, and rewritten at the next login.

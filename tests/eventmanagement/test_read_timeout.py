@@ -70,15 +70,6 @@ def test_limits_end_with_the_read():
 
 
 @on_postgresql
-def test_limits_are_planned_once_for_a_connection(get):
-    get("events")
-
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT set_config%'")
-        assert cursor.fetchone() == (1,)
-
-
-@on_postgresql
 def test_limits_end_with_a_read_that_fails(get, settings, monkeypatch):
     before = limits()
     settings.READ_TIMEOUT = "10ms"
