@@ -19,7 +19,7 @@ from tests.service import running_service
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: it is about the server")
 
 # Seconds of an attack, and of an attacker's patience.
-ATTACK, ATTACKERS_PATIENCE = 3, 60
+ATTACK, ATTACKERS_PATIENCE = float(os.environ.get("HOSTILE_SECONDS", 1.5)), 60
 # How long a list the searches go through.
 EVENTS = int(os.environ.get("HOSTILE_EVENTS", 20_000))
 FILL = """
