@@ -54,6 +54,15 @@ def test_saving_a_changed_capacity_moves_the_seats(bob, event):
     assert stale.seats_remaining == seats_left(event) == 4
 
 
+def test_saving_the_capacity_is_one_update(event):
+    event.capacity = 5
+
+    with CaptureQueriesContext(connection) as queries:
+        event.save(update_fields=["capacity"])
+
+    assert sum(query["sql"].startswith("UPDATE") for query in queries) == 1
+
+
 def test_saving_a_count_of_seats_changes_nothing(event):
     event.seats_remaining = 1
 

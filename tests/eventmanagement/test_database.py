@@ -112,6 +112,19 @@ def test_bookings_that_come_to_nothing_leave_no_plans_behind(bob, event, somebod
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
+def test_lost_connection_is_told_by_its_own_error(event, other_session):
+    Event.objects.read(event.pk)
+    other_session.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+
+    with pytest.raises(DatabaseError) as lost:
+        Event.objects.read(event.pk)
+
+    assert lost.value.__cause__.sqlstate == "57P01"
+    connection.close()
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
 def test_booking_belongs_to_a_transaction_that_is_managed_by_hand(bob, event):
     connection.set_autocommit(False)
     try:

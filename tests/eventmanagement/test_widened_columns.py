@@ -124,6 +124,15 @@ def read_in_a_transaction_by_hand(event, **others):
         connection.set_autocommit(True)
 
 
+def read_in_a_transaction_of_sql(event, **others):
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        try:
+            return Event.objects.read(event.pk).title
+        finally:
+            cursor.execute("ROLLBACK")
+
+
 ACTIONS = {
     book: 201,
     refuse_holder: "already_reserved",
@@ -140,6 +149,7 @@ ACTIONS = {
     book_in_a_transaction: 201,
     two_statements_in_a_transaction: None,
     read_in_a_transaction_by_hand: "Concert",
+    read_in_a_transaction_of_sql: "Concert",
 }
 
 
@@ -183,6 +193,15 @@ def test_statement_within_a_transaction_is_planned_each_time(event, planned):
             Event.objects.read(event.pk)
 
         assert planned() == 0
+
+
+def test_statement_within_a_transaction_of_sql_is_planned_each_time(event, planned):
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        Event.objects.read(event.pk)
+
+        assert planned() == 0
+        cursor.execute("COMMIT")
 
 
 def test_plan_that_was_made_before_is_not_used_within_a_transaction(event, planned, widen):
