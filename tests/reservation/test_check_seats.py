@@ -117,3 +117,11 @@ def test_booking_waits_for_a_repair_that_has_counted(bob, event, monkeypatch):
     [booked] = bookings[0].result()
     assert booked == Reservation.objects.get()
     assert_balanced()
+
+
+def test_event_that_is_gone_needs_no_repair(attended):
+    attended.reservations.all().delete()
+    gone = attended.pk
+    attended.delete()
+
+    assert repair(gone)
