@@ -23,6 +23,8 @@ worker_connections = 900
 # Loaded once, before the workers, who share its memory: settings that make no sense are named once
 # and end the server.
 preload_app = True
+# The worker collects each response whole before it sends it.
+sendfile = False
 
 # Seconds that requests under way may take to end when the server is told to stop.
 graceful_timeout = 20

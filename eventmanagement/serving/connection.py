@@ -7,6 +7,8 @@ from typing import Any
 
 from gunicorn.http import get_parser
 
+from eventmanagement.serving.lanes import Lane
+
 # Bytes read at once.
 CHUNK = 2**16
 # Bytes of a request's line and headers together: gunicorn bounds each of them and their number, which
@@ -75,23 +77,25 @@ class Connection:
 
     def __init__(self, config: Any, client_socket: socket.socket, client: Any, server: Any) -> None:
         client_socket.setblocking(False)
+        self.config = config
         self.socket = client_socket
         self.client = client
         self.server = server
         self.state = State.IDLE
         # What the event loop watches the socket for: a mask of selectors' events, or 0.
         self.watched = 0
-        # By time.monotonic(): when the request or the response began, and when the state has lasted too long.
-        self.began = self.deadline = 0.0
+        # By time.monotonic(): since when the client is waited for, when the request or the response began, and when
+        # the state has lasted too long.
+        self.since = self.began = self.deadline = 0.0
         self.received = bytearray()
         # Bytes that hold no end of a head.
         self.scanned = 0
         self.source = Source()
-        self.parser = get_parser(config, self.source, client)
         self.request: Any = None
         # Bytes of the body that are still to come, and whether they are dropped as they come.
         self.body_left = 0
         self.is_body_dropped = False
+        self.lane: Lane | None = None
         self.future: Future | None = None
         # gunicorn's handle_request writes to it as the connection's socket.
         self.sock = Output()
@@ -127,6 +131,15 @@ class Connection:
         except OSError:
             return False
         return True
+
+    def parse(self, head: bytes) -> Any:
+        """Parse a request's line and headers; raises what gunicorn's parser raises.
+
+        Each request has a parser of its own: another would first look for the rest of a body that the
+        application has not read.
+        """
+        self.source.data = head
+        return next(get_parser(self.config, self.source, self.client))
 
     def take_head(self) -> bytes | None:
         """Take a request's line and headers from what was received; None while they are not complete.

@@ -4,6 +4,7 @@ Each worker has a few threads for each lane. A request whose lane is busy waits 
 and takes no thread meanwhile.
 """
 
+import os
 import re
 from enum import StrEnum
 from urllib.parse import unquote
@@ -19,9 +20,11 @@ class Lane(StrEnum):
     READINESS = "readiness"
     # Passwords are hashed there, 0.3 seconds of CPU each.
     ACCOUNTS = "accounts"
-    # PostgreSQL may work for READ_TIMEOUT on each of them.
-    SEARCHES = "searches"
-    # They wait for the rows of events, and for the disk.
+    # Searches, filters, orders and deep pages: PostgreSQL may work for READ_TIMEOUT on each statement of them.
+    QUERIES = "queries"
+    # Bookings and cancellations. They wait for the rows of events, for BOOKING_LOCK_TIMEOUT each.
+    BOOKINGS = "bookings"
+    # They wait for LOCK_TIMEOUT.
     WRITES = "writes"
     READS = "reads"
 
@@ -32,26 +35,37 @@ THREADS = {
     Lane.HEALTH: 1,
     Lane.READINESS: 1,
     Lane.ACCOUNTS: 2,
-    Lane.SEARCHES: 2,
-    Lane.WRITES: 4,
+    Lane.QUERIES: 2,
+    Lane.BOOKINGS: 4,
+    Lane.WRITES: 2,
     Lane.READS: 3,
+}
+# Requests that wait for a thread of their lane, in one worker. A longer queue would not be served within the time
+# that a request waits: the response to the next one is 503, at once.
+LONGEST_QUEUE = {
+    Lane.HEALTH: 100,
+    Lane.READINESS: 50,
+    Lane.ACCOUNTS: 50,
+    Lane.QUERIES: 100,
+    Lane.BOOKINGS: 400,
+    Lane.WRITES: 100,
+    Lane.READS: 400,
 }
 
 ACCOUNTS = re.compile(r"/(login|signup|password|password_change|delete-account)/$")
-SEARCH = re.compile(r"(^|&)(search|q)=")
+BOOKINGS = re.compile(r"/api/(reservation/)?reservations/")
+PREFIX = os.environ.get("SCRIPT_NAME", "")
 
 
 def lane_of(method: str, path: str, query: str) -> Lane:
     """Choose the lane of a request by its target as it was sent, percent-encoded or not."""
     path = unquote(path)
-    if path.endswith("/healthz"):
+    if path == f"{PREFIX}/healthz":
         return Lane.HEALTH
-    if path.endswith("/readyz"):
+    if path == f"{PREFIX}/readyz":
         return Lane.READINESS
     if ACCOUNTS.search(path):
         return Lane.ACCOUNTS
-    if method not in READS:
-        return Lane.WRITES
-    if SEARCH.search(unquote(query)):
-        return Lane.SEARCHES
-    return Lane.READS
+    if method in READS:
+        return Lane.QUERIES if query else Lane.READS
+    return Lane.BOOKINGS if BOOKINGS.match(path, len(PREFIX)) else Lane.WRITES

@@ -9,8 +9,10 @@ import errno
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from selectors import EVENT_READ, EVENT_WRITE
@@ -32,7 +34,7 @@ from eventmanagement.database import Unavailable
 from eventmanagement.logs import log_refusal
 from eventmanagement.middleware import RETRY_AFTER, sentence
 from eventmanagement.serving.connection import LARGEST_HEAD, Connection, State
-from eventmanagement.serving.lanes import THREADS, Lane, lane_of
+from eventmanagement.serving.lanes import LONGEST_QUEUE, READS, THREADS, Lane, lane_of
 
 # Seconds that a worker waits: for a new connection's first byte, for a request's line and headers, for all of the
 # request, for a thread to take it, for the client to read some of the response, for it to read all of it, and for
@@ -42,7 +44,8 @@ FIRST_BYTE, HEAD, REQUEST, QUEUE, STALL, RESPONSE, LINGER = 10, 10, 30, 10, 30, 
 SWEEP = 1
 # Bytes. A larger body is not read to its end before it is refused.
 LARGEST_DROPPED = 32 * 2**20
-# Bytes of requests and responses that a worker holds for all its clients together.
+# Bytes of requests and responses that a worker holds for all its clients together. Beyond, it drops the clients
+# that it waits for and that hold most, and refuses requests.
 MOST_HELD = 64 * 2**20
 
 # Seconds that a worker leaves a new connection to the others, for each that it is busy with, and at most.
@@ -61,6 +64,9 @@ STATUS = {
     TimeoutError: HTTPStatus.REQUEST_TIMEOUT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+# What accept() fails with when the process or the machine has no room for a socket, and when the listener is gone.
+OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+NO_SOCKET = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
 # They are parse errors in name only: the application made those headers.
 FAULTS = (InvalidResponseHeader, InvalidResponseHeaderName)
 
@@ -91,6 +97,9 @@ class Worker(ThreadWorker):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.connections: set[Connection] = set()
+        # Requests in each lane, waiting or served.
+        self.in_lane: Counter[Lane] = Counter()
+        # Bytes.
         self.held = 0
         self.next_sweep = 0.0
 
@@ -112,20 +121,25 @@ class Worker(ThreadWorker):
         try:
             client_socket, client = listener.accept()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
+            if error.errno in OUT_OF_FILES:
                 self.make_room()
-            elif error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED):
+            elif error.errno in NO_SOCKET:
                 raise
             return
         self.nr_conns += 1
         connection = Connection(self.cfg, client_socket, client, listener.getsockname())
         self.connections.add(connection)
         self.wait(connection, State.IDLE, FIRST_BYTE)
+        # The request may have come with the connection.
+        self.on_ready(connection)
 
     def wait(self, connection: Connection, state: State, seconds: float) -> None:
         """Wait for what this state waits for, so many seconds at most."""
+        now = time.monotonic()
+        if state is not connection.state or state is State.IDLE:
+            connection.since = now
         connection.state = state
-        connection.deadline = time.monotonic() + seconds
+        connection.deadline = now + seconds
         events = EVENTS[state]
         if events == connection.watched:
             return
@@ -135,27 +149,40 @@ class Worker(ThreadWorker):
             self.poller.register(connection.socket, events, partial(self.on_ready, connection))
         connection.watched = events
 
-    def on_ready(self, connection: Connection, _: Any) -> None:
+    @contextmanager
+    def isolated(self, connection: Connection) -> Iterator[None]:
+        """Drop a connection whose handling fails, so that it doesn't end the worker with all the others."""
+        try:
+            yield
+        except Exception:
+            self.log.exception("A connection failed")
+            self.drop(connection)
+
+    def on_ready(self, connection: Connection, _: Any = None) -> None:
         """Go on with a client that has sent something, or can be sent something."""
         if connection not in self.connections:
             # Another event of the same round has dropped it.
             return
-        if connection.state is State.WRITING:
-            self.flush(connection)
-            return
-        may_send_more = connection.receive()
-        if connection.state is State.LINGERING:
-            connection.received.clear()
-        else:
-            self.advance(connection)
-        if not may_send_more and connection.watched == EVENT_READ:
-            self.drop(connection)
+        with self.isolated(connection):
+            if connection.state is State.WRITING:
+                self.flush(connection)
+                return
+            may_send_more = connection.receive()
+            if connection.state is State.LINGERING:
+                connection.received.clear()
+            else:
+                self.advance(connection)
+            if not may_send_more and connection.watched == EVENT_READ:
+                self.drop(connection)
 
     def advance(self, connection: Connection) -> None:
         """Make a request of what was received, or wait for more of it."""
-        if (connection.request or self.parse_head(connection)) and connection.take_body():
-            self.queue(connection)
+        is_complete = (connection.request or self.parse_head(connection)) and connection.take_body()
         self.count(connection)
+        if is_complete:
+            self.queue(connection)
+        else:
+            self.free_memory()
 
     def parse_head(self, connection: Connection) -> bool:
         """Parse a request's line and headers once they are complete; say whether they are."""
@@ -170,9 +197,8 @@ class Worker(ThreadWorker):
                 raise LimitRequestHeaders("the request's line and headers together")
             if head is None:
                 return False
-            connection.source.data = head
-            connection.request = next(connection.parser)
-        except (ParseException, NoMoreData) as error:
+            connection.request = connection.parse(head)
+        except (ParseException, NoMoreData, StopIteration) as error:
             self.refuse(connection, error)
             return False
         self.expect_body(connection)
@@ -180,22 +206,31 @@ class Worker(ThreadWorker):
 
     def expect_body(self, connection: Connection) -> None:
         """Prepare to read the body, or to drop one that the application will refuse by its headers."""
-        headers = dict(connection.request.headers)
+        request = connection.request
+        headers = dict(request.headers)
         length = int(headers.get("CONTENT-LENGTH", 0))
-        connection.is_body_dropped = length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        connection.body_left = length if length <= LARGEST_DROPPED else 0
-        if connection.is_body_dropped or "TRANSFER-ENCODING" in headers:
-            connection.request.force_close()
-        if "EXPECT" in headers and connection.body_left > len(connection.received):
-            connection.unsent = memoryview(b"HTTP/1.1 100 Continue\r\n\r\n")
-            connection.send()
+        is_too_large = length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        is_asked_for = "EXPECT" in headers and request.version >= (1, 1)
+        # Nothing reads the body of a GET.
+        connection.is_body_dropped = is_too_large or request.method in READS
+        # Who asks first is told without a body that it is too large. Others don't listen before they have sent it.
+        connection.body_left = 0 if is_too_large and (is_asked_for or length > LARGEST_DROPPED) else length
+        if is_too_large or "TRANSFER-ENCODING" in headers:
+            request.force_close()
+        if is_asked_for and connection.body_left > len(connection.received):
+            # So short a response fits into the socket's buffer, which is empty.
+            connection.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.wait(connection, State.READING, connection.began + REQUEST - time.monotonic())
 
     def queue(self, connection: Connection) -> None:
-        """Let a thread of the request's lane serve it."""
-        self.wait(connection, State.QUEUED, QUEUE)
+        """Let a thread of the request's lane serve it, unless the lane's queue is full or memory is."""
         request = connection.request
-        lane = lane_of(request.method, request.path, request.query)
+        connection.lane = lane = lane_of(request.method, request.path, request.query)
+        if self.held > MOST_HELD or self.in_lane[lane] >= THREADS[lane] + LONGEST_QUEUE[lane]:
+            self.refuse(connection, Unavailable())
+            return
+        self.in_lane[lane] += 1
+        self.wait(connection, State.QUEUED, QUEUE)
         connection.future = self.tpool.submit(lane, self.handle, connection)
         connection.future.add_done_callback(partial(self.method_queue.defer, self.finish_request, connection))
 
@@ -211,18 +246,22 @@ class Worker(ThreadWorker):
 
     def finish_request(self, connection: Connection, future: Future) -> None:
         """Take a connection back from its thread."""
+        self.in_lane[connection.lane] -= 1
         if future.cancelled():
             return
-        connection.request = None
-        connection.has_been_served = True
-        connection.began = time.monotonic()
-        if error := future.exception():
-            # Of half a response, nothing was sent yet.
-            connection.sock.take()
-            self.refuse(connection, error)
-            return
-        connection.keeps_alive = future.result()
-        self.flush(connection)
+        with self.isolated(connection):
+            connection.request = None
+            # A body that the application has not read.
+            connection.source.data = b""
+            connection.has_been_served = True
+            connection.began = time.monotonic()
+            if error := future.exception():
+                # Of half a response, nothing was sent yet.
+                connection.sock.take()
+                self.refuse(connection, error)
+                return
+            connection.keeps_alive = future.result()
+            self.flush(connection)
 
     def flush(self, connection: Connection) -> None:
         """Send what is left of the response, then go on to the next request or to the end."""
@@ -231,6 +270,7 @@ class Worker(ThreadWorker):
         elif connection.unsent:
             self.wait(connection, State.WRITING, min(STALL, connection.began + RESPONSE - time.monotonic()))
             self.count(connection)
+            self.free_memory()
         elif connection.keeps_alive:
             self.wait(connection, State.IDLE, self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
             self.advance(connection)
@@ -250,6 +290,7 @@ class Worker(ThreadWorker):
 
     def refuse(self, connection: Connection, reason: BaseException) -> None:
         """Respond without the application, and close."""
+        connection.source.data = b""
         connection.unsent = memoryview(self.refusal(reason))
         connection.keeps_alive = False
         connection.began = time.monotonic()
@@ -284,19 +325,28 @@ class Worker(ThreadWorker):
     # Bounds.
 
     def count(self, connection: Connection) -> None:
-        """Count what a connection holds in memory; drop those that hold most where all hold too much."""
+        """Count what a connection holds in memory, before or after a thread has it: the thread changes it."""
         if connection in self.connections:
-            self.held += connection.held - connection.counted
-            connection.counted = connection.held
-        while self.held > MOST_HELD and self.make_room(by=lambda each: -each.counted):
-            pass
+            held = connection.held
+            self.held += held - connection.counted
+            connection.counted = held
 
-    def make_room(self, by: Callable[[Connection], float] = lambda each: each.deadline) -> bool:
-        """Drop the connection that waits for its client and comes first in this order; say whether there was one."""
-        waiting = [each for each in self.connections if each.state is not State.QUEUED]
-        if waiting:
-            self.drop(min(waiting, key=by))
-        return bool(waiting)
+    def free_memory(self) -> None:
+        """Drop the connections that hold most while all of them hold too much."""
+        while self.held > MOST_HELD:
+            holding = [each for each in self.waiting() if each.counted]
+            if not holding:
+                return
+            self.drop(max(holding, key=lambda each: each.counted))
+
+    def make_room(self) -> None:
+        """Drop the connection whose client has been waited for longest."""
+        if waiting := self.waiting():
+            self.drop(min(waiting, key=lambda each: each.since))
+
+    def waiting(self) -> list[Connection]:
+        """The connections that wait for their clients, and not for the application."""
+        return [each for each in self.connections if each.state is not State.QUEUED]
 
     def murder_pending(self) -> None:
         """End what has lasted too long. (gunicorn's event loop calls this after each round.)"""
@@ -305,12 +355,13 @@ class Worker(ThreadWorker):
             return
         self.next_sweep = now + SWEEP
         for connection in [each for each in self.connections if each.deadline <= now]:
-            if connection.state is State.READING:
-                self.refuse(connection, TimeoutError())
-            elif connection.state is not State.QUEUED:
-                self.drop(connection)
-            elif connection.future.cancel():
-                self.refuse(connection, Unavailable())
+            with self.isolated(connection):
+                if connection.state is State.READING:
+                    self.refuse(connection, TimeoutError())
+                elif connection.state is not State.QUEUED:
+                    self.drop(connection)
+                elif connection.future.cancel():
+                    self.refuse(connection, Unavailable())
 
     def drop(self, connection: Connection) -> None:
         """Close a connection at once."""
@@ -326,10 +377,9 @@ class Worker(ThreadWorker):
     # Stopping.
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Give idle connections until this deadline. (gunicorn calls it when the worker is told to stop.)"""
-        for connection in self.connections:
-            if connection.state is State.IDLE:
-                connection.deadline = min(connection.deadline, deadline)
+        """Give all clients that are waited for until this deadline. (gunicorn calls it when the worker stops.)"""
+        for connection in self.waiting():
+            connection.deadline = min(connection.deadline, deadline)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close all connections at the end. (gunicorn's event loop calls this, forced when it has ended.)"""

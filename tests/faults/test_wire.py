@@ -1,6 +1,7 @@
 """What is hardly HTTP, sent to gunicorn itself: answered in JSON, as the client's mistake, and at once."""
 
 import json
+import re
 import socket
 
 import pytest
@@ -77,6 +78,32 @@ def test_charset_does_not_reach_the_query(service, charset):
     raw = GET.replace(b"events/", b"events/?search=x") + f"Content-Type: x; charset={charset}\r\n\r\n".encode()
 
     assert send(service, raw)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/static/admin/css/base.css", "/static/admin/css/base.css?v=1"])
+def test_asset_is_served_whole(service, path):
+    response = service.request("GET", path)
+
+    assert response.status == 200
+    assert int(response.headers["Content-Length"]) == len(response.text.encode()) > 10_000
+
+
+@pytest.mark.parametrize("path", ["/api/reservations/", "/api/nothing", "/admin/login/"])
+@pytest.mark.parametrize("size", [20, 60_000])
+def test_connection_goes_on_after_a_request_that_was_refused_unread(service, path, size):
+    post = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as wire:
+        for request in (post.encode() + b"x" * size, GET + b"\r\n") * 2:
+            wire.sendall(request)
+        wire.sendall(GET + b"Connection: close\r\n\r\n")
+        with wire.makefile("rb") as stream:
+            statuses = [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", stream.read())]
+
+    assert statuses[1::2] == [200, 200]
+    assert statuses[4] == 200
+    assert len(service.workers()) == 2
 
 
 @pytest.mark.parametrize(

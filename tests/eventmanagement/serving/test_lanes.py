@@ -2,7 +2,8 @@
 
 import pytest
 
-from eventmanagement.serving.lanes import THREADS, Lane, lane_of
+from eventmanagement.serving import lanes
+from eventmanagement.serving.lanes import LONGEST_QUEUE, THREADS, Lane, lane_of
 
 
 @pytest.mark.parametrize(
@@ -10,22 +11,26 @@ from eventmanagement.serving.lanes import THREADS, Lane, lane_of
     [
         ("GET", "/healthz", "", Lane.HEALTH),
         ("GET", "/readyz", "", Lane.READINESS),
-        ("GET", "/booking/healthz", "", Lane.HEALTH),
+        ("GET", "/admin/x/healthz", "", Lane.READS),
+        ("GET", "/admin/x/readyz", "", Lane.READS),
         ("POST", "/api/authentication/login/", "", Lane.ACCOUNTS),
         ("POST", "/api/signup/", "", Lane.ACCOUNTS),
         ("POST", "/api/%6Cogin/", "", Lane.ACCOUNTS),
         ("POST", "/admin/login/", "next=/admin/", Lane.ACCOUNTS),
         ("POST", "/admin/auth/user/1/password/", "", Lane.ACCOUNTS),
-        ("GET", "/api/events/", "search=jazz", Lane.SEARCHES),
-        ("GET", "/api/events/", "page=2&search=jazz", Lane.SEARCHES),
-        ("GET", "/api/events/", "%73earch=jazz", Lane.SEARCHES),
-        ("GET", "/admin/event/event/", "q=jazz", Lane.SEARCHES),
-        ("POST", "/api/reservations/", "", Lane.WRITES),
-        ("DELETE", "/api/reservations/1/", "", Lane.WRITES),
+        ("GET", "/api/events/", "search=jazz", Lane.QUERIES),
+        ("GET", "/api/events/", "page=2&search=jazz", Lane.QUERIES),
+        ("GET", "/api/events/", "%73earch=jazz", Lane.QUERIES),
+        ("GET", "/admin/event/event/", "q=jazz", Lane.QUERIES),
+        ("POST", "/api/reservations/", "", Lane.BOOKINGS),
+        ("DELETE", "/api/reservation/reservations/1/", "", Lane.BOOKINGS),
         ("PATCH", "/api/events/1/", "search=x", Lane.WRITES),
+        ("POST", "/api/event/events/", "", Lane.WRITES),
+        ("POST", "/admin/reservation/reservation/add/", "", Lane.WRITES),
         ("POST", "/admin/event/event/add/", "", Lane.WRITES),
         ("GET", "/api/events/", "", Lane.READS),
-        ("GET", "/api/events/", "research=x", Lane.READS),
+        ("GET", "/api/events/", "ordering=capacity", Lane.QUERIES),
+        ("GET", "/api/events/", "page=30000", Lane.QUERIES),
         ("HEAD", "/api/events/1/", "", Lane.READS),
         ("GET", "/docs/swagger/", "", Lane.READS),
         ("OPTIONS", "*", "", Lane.WRITES),
@@ -35,6 +40,14 @@ def test_lane_of_a_request(method, path, query, lane):
     assert lane_of(method, path, query) is lane
 
 
-def test_every_lane_has_threads():
-    assert THREADS.keys() == set(Lane)
+def test_health_is_asked_under_the_path_that_the_project_is_mounted_under(monkeypatch):
+    monkeypatch.setattr(lanes, "PREFIX", "/booking")
+
+    assert lane_of("GET", "/booking/healthz", "") is Lane.HEALTH
+    assert lane_of("GET", "/healthz", "") is Lane.READS
+    assert lane_of("POST", "/booking/api/reservations/", "") is Lane.BOOKINGS
+
+
+def test_every_lane_has_threads_and_a_queue():
+    assert THREADS.keys() == LONGEST_QUEUE.keys() == set(Lane)
     assert min(THREADS.values()) > 0

@@ -51,6 +51,12 @@ def application(environ, start_response):
     return [content]
 
 
+def unread(environ, start_response):
+    content = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}".encode()
+    start_response("200 OK", [("Content-Length", str(len(content)))])
+    return [content]
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """The time, which passes as the test says; and how long the worker slept."""
@@ -170,6 +176,56 @@ def test_requests_sent_together_are_served_in_order(worker, client):
     data, _ = responses(client)
     assert data.count(b"200 OK") == 3
     assert data.index(b"hello") < data.index(b"GET /healthz")
+
+
+@pytest.mark.parametrize("size", [5, 2000])
+def test_body_that_the_application_does_not_read_is_not_part_of_the_next_request(worker, client, size):
+    worker.wsgi = unread
+
+    for _ in range(2):
+        send(worker, client, POST + b"Content-Length: %d\r\n\r\n" % size + b"x" * size)
+        assert responses(client)[0].endswith(b"POST /api/login/")
+        send(worker, client, GET)
+        assert responses(client)[0].endswith(b"GET /healthz")
+    assert worker.held == 0
+
+
+@pytest.mark.parametrize("place", ["parse_head", "flush"])
+def test_connection_that_fails_is_dropped_alone(worker, connect, monkeypatch, caplog, place):
+    other, failing = connect(), connect()
+    monkeypatch.setattr(worker, place, lambda connection: 1 / 0)
+    send(worker, failing, GET)
+    monkeypatch.undo()
+
+    assert responses(failing)[1]
+    assert [record for record in caplog.records if record.exc_info]
+    worker.wsgi = application
+    send(worker, other, GET)
+    assert b"200 OK" in responses(other)[0]
+
+
+def test_request_sent_with_the_connection_is_not_waited_for(worker, listener):
+    with socket.create_connection(listener.getsockname()) as client:
+        client.sendall(GET)
+        worker.accept(listener)
+
+        assert len(worker.tpool.futures) == 1
+
+
+def test_full_lane_refuses_at_once(worker, connect, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_QUEUE", dict.fromkeys(module.Lane, 1))
+    worker.tpool.are_busy = True
+    places = module.THREADS[module.Lane.HEALTH] + 1
+    clients = [connect() for _ in range(places + 1)]
+    for client in clients:
+        send(worker, client, GET)
+
+    assert [responses(client)[0][:12] for client in clients] == [b""] * places + [b"HTTP/1.1 503"]
+    worker.tpool.serve()
+    run(worker)
+    assert all(b"200 OK" in responses(client)[0] for client in clients[:places])
+    send(worker, clients[0], GET)
+    assert len(worker.tpool.futures) == places + 1
 
 
 def test_client_who_says_nothing_is_dropped(worker, client, clock):
@@ -324,6 +380,28 @@ def test_body_that_is_expected_is_asked_for_once(worker, client):
     assert data.endswith(b"hello")
 
 
+def test_body_over_the_limit_that_is_asked_for_is_refused_without_it(worker, client):
+    send(worker, client, POST + b"Expect: 100-continue\r\nContent-Length: 20000000\r\n\r\n")
+
+    data, is_closed = responses(client)
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert is_closed
+
+
+def test_old_client_is_not_asked_for_its_body(worker, client):
+    send(worker, client, POST.replace(b"1.1", b"1.0") + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+
+    assert responses(client) == (b"", False)
+
+
+def test_body_of_a_read_is_not_kept(worker, client):
+    worker.tpool.are_busy = True
+    send(worker, client, GET[:-2] + b"Content-Length: 100000\r\n\r\n" + b"x" * 100_000)
+
+    assert len(worker.tpool.futures) == 1
+    assert worker.held == 0
+
+
 def test_body_over_the_limit_is_not_kept(worker, client):
     send(worker, client, POST + b"Content-Length: 20000000\r\n\r\n" + b"x" * 1_000_000)
     [connection] = worker.connections
@@ -376,8 +454,10 @@ def test_response_that_fails_half_way_is_500_and_logged(worker, client, caplog):
 
 
 def test_full_worker_makes_room_for_a_new_client(worker, connect, clock):
+    """The place of the client who has been waited for longest, though it has more time left than the others."""
     worker.worker_connections = 3
     first = connect()
+    send(worker, first, POST + b"Content-Length: 1000\r\n\r\n")
     clock.now += 1
     second = connect()
     clock.now += 1
@@ -402,7 +482,7 @@ def test_client_who_is_served_is_not_dropped_for_room(worker, connect):
     assert responses(first) == (b"", False)
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS])
 def test_worker_out_of_files_makes_room(worker, client, number):
     def refuse():
         raise OSError(number, "too many open files")
@@ -410,6 +490,24 @@ def test_worker_out_of_files_makes_room(worker, client, number):
     worker.accept(SimpleNamespace(accept=refuse))
 
     assert responses(client) == (b"", True)
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN])
+def test_connection_that_fails_before_it_is_accepted_is_passed_over(worker, client, number):
+    def refuse():
+        raise OSError(number, "gone")
+
+    worker.accept(SimpleNamespace(accept=refuse))
+
+    assert responses(client) == (b"", False)
+
+
+def test_worker_without_a_listener_ends(worker):
+    def refuse():
+        raise OSError(errno.EBADF, "closed")
+
+    with pytest.raises(OSError, match="closed"):
+        worker.accept(SimpleNamespace(accept=refuse))
 
 
 def test_memory_for_requests_is_bounded(worker, connect, monkeypatch):
@@ -421,6 +519,20 @@ def test_memory_for_requests_is_bounded(worker, connect, monkeypatch):
 
     assert worker.held <= 250_000
     assert [responses(client)[1] for client in clients] == [False, True, False, False]
+
+
+def test_clients_who_hold_nothing_are_not_dropped_for_memory(worker, connect, monkeypatch):
+    monkeypatch.setattr(module, "MOST_HELD", 150_000)
+    worker.tpool.are_busy = True
+    idle = connect()
+    body = POST + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000
+    clients = [connect() for _ in range(4)]
+    for client in clients:
+        send(worker, client, body)
+
+    assert [responses(client)[0][:12] for client in clients] == [b"", b"", b"HTTP/1.1 503", b"HTTP/1.1 503"]
+    assert responses(idle) == (b"", False)
+    assert worker.held <= 150_000
 
 
 def test_memory_for_responses_is_bounded(worker, connect, monkeypatch):
@@ -446,6 +558,16 @@ def test_stopping_worker_gives_idle_clients_a_moment(worker, client, clock):
     pass_time(worker, clock, 1)
     send(worker, client, GET)
     assert b"\r\nConnection: close\r\n" in responses(client)[0]
+
+
+def test_stopping_worker_waits_for_no_client(worker, client, clock):
+    send(worker, client, POST + b"Content-Length: 1000\r\n\r\n")
+    worker.alive = False
+    worker._cap_keepalive(clock.now + 2)
+
+    pass_time(worker, clock, 2)
+
+    assert responses(client)[0].startswith(b"HTTP/1.1 408 ")
 
 
 def test_tls_is_refused_at_the_start():
