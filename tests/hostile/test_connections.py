@@ -27,6 +27,8 @@ ATTACKS = {
     "drip headers": (100, GET, b"X: x\r\n"),
     "drip one header": (100, GET + b"X: ", b"x"),
     "drip a body": (100, POST + b"Content-Length: 1000\r\n\r\n", b"x"),
+    # More than two workers keep.
+    "begin a body, in a crowd,": (1900, POST + b"Content-Length: 1000\r\n\r\n", b""),
     "drip a huge body": (100, POST + b"Content-Length: 20000000\r\n\r\n", b"x"),
     "drip chunks": (100, POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
     "drip chunks at the admin's": (

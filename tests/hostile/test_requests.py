@@ -138,12 +138,27 @@ def many_events(running, people):
         "search=concert",
         "ordering=seats_remaining",
         "page=900",
+        "ordering=-seats_remaining&available=true&page=1500",
     ],
 )
 def test_searches_and_lists(service, many_events, probe, query):
-    outcomes = resist(probe, f"ask for ?{query}", [getting(service, f"/api/events/?{query}")] * 16)
+    outcomes = resist(probe, f"ask for ?{query}", [getting(service, f"/api/events/?{query}")] * 50)
 
     assert set(outcomes) <= {200, 404, 503}
+
+
+def test_edits_of_ones_own_event(service, people, probe):
+    token = next(people)
+    event = create_event(service, token, "Mine")
+    edit = {"description": "\u6f22" * 10_000}
+
+    outcomes = resist(
+        probe,
+        "edit one event",
+        [lambda: service.request("PATCH", f"/api/events/{event}/", edit, token, ATTACKERS_PATIENCE)] * 50,
+    )
+
+    assert set(outcomes) <= {200, 503}
 
 
 def test_event_whose_row_is_locked(running, people, probe):
