@@ -103,6 +103,17 @@ def test_list_that_takes_too_long_is_unavailable(boss, event, settings, monkeypa
 
 
 @on_postgresql
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "BREW"])
+def test_method_that_changes_nothing_has_the_same_limit(boss, event, settings, monkeypatch, method):
+    settings.READ_TIMEOUT = "10ms"
+    monkeypatch.setattr(EventQuerySet, "count", slowly(EventQuerySet.count))
+
+    response = boss.generic(method, LISTS[0])
+
+    assert response.status_code == 503
+
+
+@on_postgresql
 @pytest.mark.django_db(transaction=True)
 def test_page_is_rendered_within_the_limit(boss, event, settings, monkeypatch):
     """Its hierarchy of dates asks the database as well. (The suite's own transaction would keep the limit.)"""
