@@ -1,4 +1,4 @@
-"""A circuit breaker, so that one locked row does not take every thread of the process."""
+"""A circuit breaker, so that locked rows do not take every thread of the process."""
 
 import threading
 from collections.abc import Hashable, Iterator
@@ -13,21 +13,25 @@ MOST_OPEN = 1000
 
 
 class LockBreaker:
-    """Bounds how many threads of this process wait for the same row, by whatever key names it.
+    """Bounds how many threads of this process wait for locked rows, by whatever key names a row.
 
-    While nobody's wait times out, any number may wait. After a lock timeout the row's breaker is
-    open: one thread at a time tries, and the others are refused at once, until one has got the lock.
+    While no wait for a row times out, any number may wait for it. After a lock timeout the row's
+    breaker is open until a thread has got the lock. Of all threads that want rows with open
+    breakers, one at a time waits, for one of the rows; the others are refused at once.
     """
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        # The rows whose breaker is open, the latest timeout last, each with the attempt under way.
-        self._open: dict[Hashable, object | None] = {}
+        # The rows whose breaker is open, the latest timeout last. A dict, because a set has no order.
+        self._open: dict[Hashable, None] = {}
+        # The one attempt at a row whose breaker is open.
+        self._attempt: object | None = None
 
     @contextmanager
     def guard(self, row: Hashable) -> Iterator[None]:
-        """Wrap a statement that waits for the row; raises Unavailable where another thread tries already.
+        """Wrap a statement that waits for the row.
 
+        Raises Unavailable if the row's breaker is open and another thread waits for such a row.
         A lock timeout opens the breaker, and a block that ends closes it. A block that raises
         something else leaves it as it is: that says nothing about the lock.
         """
@@ -42,25 +46,26 @@ class LockBreaker:
             with self._mutex:
                 self._open.pop(row, None)
         finally:
-            self._end(row, attempt)
+            self._end(attempt)
 
     def _begin(self, row: Hashable) -> object:
         attempt = object()
         with self._mutex:
             if row in self._open:
-                if self._open[row] is not None:
-                    raise Unavailable(f"another thread waits for the lock of {row!r:.100}")
-                self._open[row] = attempt
+                if self._attempt is not None:
+                    raise Unavailable(f"the row {row!r:.100} is locked, and another thread waits for such a row")
+                self._attempt = attempt
         return attempt
 
     def _remember(self, row: Hashable) -> None:
         with self._mutex:
             # Taken out first, so that it becomes the latest.
-            self._open[row] = self._open.pop(row, None)
+            self._open.pop(row, None)
+            self._open[row] = None
             if len(self._open) > MOST_OPEN:
                 del self._open[next(iter(self._open))]
 
-    def _end(self, row: Hashable, attempt: object) -> None:
+    def _end(self, attempt: object) -> None:
         with self._mutex:
-            if self._open.get(row) is attempt:
-                self._open[row] = None
+            if self._attempt is attempt:
+                self._attempt = None

@@ -71,6 +71,36 @@ def test_other_rows_are_not_touched(breaker):
     assert not is_refused(breaker, 2)
 
 
+def test_one_at_a_time_waits_for_all_rows_that_timed_out(breaker):
+    for row in (1, 2, 3):
+        time_out(breaker, row)
+
+    with breaker.guard(1):
+        for row in (2, 3):
+            with pytest.raises(Unavailable), breaker.guard(row):
+                pass
+
+
+@pytest.mark.parametrize("failure", [None, error(OperationalError, "55P03"), ZeroDivisionError()], ids=repr)
+def test_attempt_that_ends_lets_another_row_be_tried(breaker, failure):
+    time_out(breaker, 1)
+    time_out(breaker, 2)
+
+    with suppress(OperationalError, ZeroDivisionError), breaker.guard(1):
+        if failure:
+            raise failure
+
+    assert is_refused(breaker, 2)
+    assert not is_refused(breaker, 2)
+
+
+def test_row_that_never_timed_out_is_waited_for_meanwhile(breaker):
+    time_out(breaker, 1)
+
+    with breaker.guard(1):
+        assert not is_refused(breaker, 2)
+
+
 @pytest.mark.parametrize(
     "failure",
     [
@@ -116,17 +146,13 @@ def test_late_success_lets_everyone_in(breaker):
             pass
 
 
-def test_attempt_from_before_does_not_end_a_later_one(breaker):
-    time_out(breaker, 1)
-    first = breaker.guard(1)
-    first.__enter__()
-    breaker._open.clear()
+def test_attempt_at_a_row_that_is_forgotten_meanwhile_still_counts(breaker, monkeypatch):
+    monkeypatch.setattr(module, "MOST_OPEN", 1)
     time_out(breaker, 1)
 
     with breaker.guard(1):
-        with suppress(ZeroDivisionError):
-            first.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
-        with pytest.raises(Unavailable), breaker.guard(1):
+        time_out(breaker, 2)
+        with pytest.raises(Unavailable), breaker.guard(2):
             pass
 
 
