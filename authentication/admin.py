@@ -53,12 +53,18 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
 
 
 class TokenRevokingPasswordForm(AdminPasswordChangeForm):
-    """Django's form, which can also disable the password: then no validator hears of the change."""
+    """Django's form, which changes the password and revokes the token in one transaction.
+
+    It can also disable the password: then no validator hears of the change.
+    """
 
     def save(self, commit: bool = True) -> AbstractUser:
-        user = super().save(commit)
-        if not user.has_usable_password():
-            revoke_token(user)
+        # Hashed before the transaction: a hash takes its time, and on SQLite nobody could write meanwhile.
+        user = super().save(commit=False)
+        if commit:
+            with transaction.atomic():
+                user.save()
+                revoke_token(user)
         return user
 
 

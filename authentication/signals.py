@@ -1,16 +1,35 @@
-"""What ends with an account's activity."""
+"""What ends a token when an account is saved."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 
-from authentication.tokens import revoke_token
+from authentication.tokens import revoke_token, revoke_token_of_other_password
+
+User = get_user_model()
 
 
-@receiver(post_save, sender=get_user_model())
+@receiver(pre_save, sender=User)
+def revoke_token_first(instance: AbstractUser, update_fields: Collection[str] | None, **kwargs: Any) -> None:
+    """Revoke the token of a user who is about to be saved as inactive or with another hash of a password.
+
+    Outside a transaction each statement is committed by itself. If the revocation fails, nothing is saved: the
+    token of an old password is never valid beside the new one. The token is revoked after the save again, because
+    a login may create one in between.
+    """
+    if instance.pk is None:
+        return
+    if _writes("is_active", update_fields) and not instance.is_active:
+        revoke_token(instance)
+    elif _writes("password", update_fields) and not _only_upgrades_hash(instance, update_fields):
+        revoke_token_of_other_password(instance)
+
+
+@receiver(post_save, sender=User)
 def revoke_token_of_inactive_user(instance: AbstractUser, **kwargs: Any) -> None:
     """Revoke the token of a user who is saved as inactive, so that it is void after a reactivation too.
 
@@ -19,3 +38,15 @@ def revoke_token_of_inactive_user(instance: AbstractUser, **kwargs: Any) -> None
     """
     if not instance.is_active:
         revoke_token(instance)
+
+
+def _writes(field: str, update_fields: Collection[str] | None) -> bool:
+    return update_fields is None or field in update_fields
+
+
+def _only_upgrades_hash(user: AbstractUser, update_fields: Collection[str] | None) -> bool:
+    """Say whether ``check_password()`` saves the same password with a hash of a newer kind.
+
+    It writes this field alone, without the raw password that ``set_password()`` leaves until the user is saved.
+    """
+    return update_fields == {"password"} and user._password is None and user.has_usable_password()

@@ -82,3 +82,8 @@ def get_or_create_token(user: AbstractUser, password: str) -> Token | None:
 def revoke_token(user: AbstractUser) -> None:
     """Delete the user's token, if there is one: no request is authenticated by it any more."""
     Token.objects.filter(user=user).delete()
+
+
+def revoke_token_of_other_password(user: AbstractUser) -> None:
+    """Delete the user's token if the stored hash of the password is not the one that this instance has."""
+    Token.objects.filter(user=user).exclude(user__password=user.password).delete()

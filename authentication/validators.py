@@ -24,13 +24,17 @@ class MaximumLengthValidator:
 
 
 class TokenRevokingValidator:
-    """Revoke the user's token when the password has changed; accept any password.
+    """Revoke the user's token after the password has changed; accept any password.
 
     Django calls ``password_changed`` whenever a user is saved after ``set_password()``: in the API, the
-    admin, a shell and ``manage.py changepassword``. It does not when a login only upgrades the hash. A password
-    that is written past ``save()``, by ``QuerySet.update(password=...)``, ``bulk_update()`` or SQL, or that is made
-    unusable by ``set_unusable_password()``, leaves the token: whoever does so calls ``revoke_token`` too.
-    Sessions end in all of these, because each holds a hash of the password's hash.
+    admin, a shell and ``manage.py changepassword``. It does not when ``check_password()`` only upgrades the hash.
+    The token was revoked before the save already (``authentication.signals``); here the one is revoked that a login
+    with the old password has created in between.
+
+    After ``set_unusable_password()`` and ``save()`` Django calls nothing: the token is revoked before the save only.
+    ``save(update_fields=["password"])`` with a hash that was assigned is taken for an upgrade. A password that is
+    written past ``save()``, by ``QuerySet.update(password=...)``, ``bulk_update()`` or SQL, leaves the token too:
+    after these, call ``revoke_token``. Sessions end in all cases, because each holds a hash of the password's hash.
     """
 
     def validate(self, password: str, user: AbstractUser | None = None) -> None:

@@ -1,6 +1,7 @@
 """What ends a token and a session: a new password, a deactivation, the admin."""
 
 import getpass
+from contextlib import contextmanager
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -43,6 +44,26 @@ def in_the_admin(user):
     form = {"password1": NEW, "password2": NEW, "usable_password": "true"}
     response = superuser().post(reverse("admin:auth_user_password_change", args=[user.pk]), form)
     assert response.status_code == 302
+
+
+def disable_in_a_shell(user):
+    user.set_unusable_password()
+    user.save()
+
+
+def disable_in_the_admin(user):
+    form = {"usable_password": "false", "unset-password": "1"}
+    superuser().post(reverse("admin:auth_user_password_change", args=[user.pk]), form)
+
+
+def by_an_assigned_hash(user):
+    user.password = make_password(NEW)
+    user.save()
+
+
+def deactivate(user):
+    user.is_active = False
+    user.save()
 
 
 @pytest.fixture(params=[in_a_shell, by_the_command, in_the_admin])
@@ -89,12 +110,96 @@ def test_password_that_is_disabled_in_the_admin_revokes_the_token(as_user, bob):
     bob.set_password("correct horse battery")
     bob.save()
     client = as_user(bob)
-    form = {"usable_password": "false", "unset-password": "1"}
 
-    superuser().post(reverse("admin:auth_user_password_change", args=[bob.pk]), form)
+    disable_in_the_admin(bob)
 
     assert not User.objects.get(pk=bob.pk).has_usable_password()
     assert not is_authenticated(client)
+
+
+@pytest.mark.parametrize("change", [disable_in_a_shell, by_an_assigned_hash])
+def test_change_that_no_validator_hears_of_revokes_the_token(as_user, bob, carol, change):
+    bobs, carols = as_user(bob), as_user(carol)
+
+    change(bob)
+
+    assert not is_authenticated(bobs)
+    assert is_authenticated(carols)
+
+
+class RevocationFailed(Exception):
+    pass
+
+
+@contextmanager
+def failing_revocation(number):
+    """Let the deletion of a token fail when it is asked for this time, from 1."""
+    deletions = []
+
+    def fail(execute, sql, parameters, many, context):
+        if sql.startswith('DELETE FROM "authtoken_token"'):
+            deletions.append(sql)
+            if len(deletions) == number:
+                raise RevocationFailed
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(fail), pytest.raises(RevocationFailed):
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [
+        (in_a_shell, 1),
+        (by_the_command, 1),
+        (in_the_admin, 1),
+        (in_the_admin, 2),
+        (disable_in_a_shell, 1),
+        (disable_in_the_admin, 1),
+        (disable_in_the_admin, 2),
+        (by_an_assigned_hash, 1),
+        (deactivate, 1),
+    ],
+)
+def test_revocation_that_fails_leaves_the_account_as_it_was(as_user, bob, change, number):
+    bob.set_password("correct horse battery")
+    bob.save()
+    client = as_user(bob)
+
+    with failing_revocation(number):
+        change(User.objects.get(pk=bob.pk))
+
+    bob.refresh_from_db()
+    assert bob.is_active
+    assert bob.check_password("correct horse battery")
+    assert is_authenticated(client)
+
+
+def test_token_that_a_login_creates_during_the_change_is_revoked(bob):
+    """After the revocation before the save, and before the save."""
+
+    def log_in_first(execute, sql, parameters, many, context):
+        if sql.startswith('UPDATE "auth_user"'):
+            Token.objects.create(user=bob)
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(log_in_first):
+        in_a_shell(User.objects.get(pk=bob.pk))
+
+    assert not Token.objects.exists()
+
+
+def test_save_of_other_fields_asks_nothing_about_the_token(bob, django_assert_num_queries):
+    bob.email = "other@example.org"
+
+    with django_assert_num_queries(1):
+        bob.save(update_fields=["email"])
+
+
+def test_new_account_has_no_token_to_revoke(django_assert_num_queries):
+    with django_assert_num_queries(1):
+        User(username="dave", password=make_password(NEW)).save()
 
 
 def test_upgraded_hash_is_no_new_password(settings, as_user, bob):
