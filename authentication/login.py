@@ -8,14 +8,19 @@ from rest_framework.request import Request
 
 from authentication.models import AttemptWindow
 from eventmanagement.clients import client_ip
+from eventmanagement.environment import Rate
+
+# All attempts that are allowed for each failure that is, because a success costs a hash as well.
+ATTEMPTS_PER_FAILURE = 10
 
 
 def log_in(request: HttpRequest | Request, username: str, password: str) -> AbstractUser | None:
     """Give the account of this username and password, or None.
 
     Raises Throttled, whatever the password, once too many have failed from this address, or for this
-    username from this address. No limit goes by the username alone: then anybody could lock the
-    user out.
+    username from this address, or once there were ATTEMPTS_PER_FAILURE times as many attempts for this
+    username from this address, failed or not. No limit goes by the username alone: then anybody could
+    lock the user out.
     """
     ip = client_ip(request)
     limits = [
@@ -24,6 +29,8 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> Abst
     ]
     for limit in limits:
         AttemptWindow.objects.refuse_if_spent(*limit)
+    # Counted before the hash, which is what it limits.
+    AttemptWindow.objects.spend(_all_attempts(settings.THROTTLE_LOGIN), "login_attempt", ip, username)
     user = authenticate(request, username=username, password=password)
     for limit in limits:
         if user is None:
@@ -32,3 +39,7 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> Abst
             # Of many guesses sent at once all pass the first check; the right one must not pass this.
             AttemptWindow.objects.refuse_if_spent(*limit)
     return user
+
+
+def _all_attempts(failures: Rate | None) -> Rate | None:
+    return failures and failures._replace(limit=ATTEMPTS_PER_FAILURE * failures.limit)

@@ -110,6 +110,57 @@ def test_limit_does_not_count_successes(api, routes, settings, dave):
     assert [right(api, routes).status_code for _ in range(3)] == [200, 200, 200]
 
 
+@pytest.fixture
+def hashed(dave, monkeypatch):
+    """The passwords that are hashed."""
+    hashed = []
+    encode = MD5PasswordHasher.encode
+    monkeypatch.setattr(
+        MD5PasswordHasher,
+        "encode",
+        lambda hasher, password, salt: hashed.append(password) or encode(hasher, password, salt),
+    )
+    return hashed
+
+
+def test_ten_times_the_limit_counts_successes_too(api, routes, settings, hashed):
+    settings.THROTTLE_LOGIN = rate("1/min")
+    assert {right(api, routes).status_code for _ in range(10)} == {200}
+    hashed.clear()
+
+    response = right(api, routes)
+
+    assert response.status_code == 429
+    assert response.json()["code"] == "throttled"
+    assert 0 < int(response["Retry-After"]) <= 60
+    assert hashed == []
+    assert right(api, routes, REMOTE_ADDR="192.0.2.1").status_code == 200
+    assert api.post(routes.login, {"username": "erin", "password": "wrong"}).status_code == 400
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_times_the_limit_holds_when_all_log_in_at_once(api, settings, hashed):
+    settings.THROTTLE_LOGIN = rate("1/min")
+    for _ in range(6):
+        right(api, LONG)
+    hashed.clear()
+
+    outcomes = race([lambda: right(api, LONG).status_code] * 8)
+
+    assert sorted(outcomes) == [200] * 4 + [429] * 4
+    assert len(hashed) == 4
+
+
+def test_refused_login_is_not_counted_as_an_attempt(api, routes, settings, dave):
+    settings.THROTTLE_LOGIN_ADDRESS = rate("1/hour")
+    wrong(api, routes)
+    before = list(AttemptWindow.objects.order_by("pk").values_list("attempts", flat=True))
+
+    assert right(api, routes).status_code == 429
+
+    assert list(AttemptWindow.objects.order_by("pk").values_list("attempts", flat=True)) == before
+
+
 def test_limit_ends_with_its_period(api, routes, settings, dave):
     settings.THROTTLE_LOGIN = rate("1/min")
     wrong(api, routes)
@@ -123,6 +174,7 @@ def test_limit_can_be_switched_off(api, routes, settings, dave):
     settings.THROTTLE_LOGIN = rate("off")
 
     assert {wrong(api, routes).status_code for _ in range(12)} == {400}
+    assert {right(api, routes).status_code for _ in range(12)} == {200}
 
 
 def test_client_cannot_choose_its_address(api, routes, settings, dave):
@@ -239,15 +291,7 @@ def test_limit_holds_when_all_guess_at_once(api, settings, dave):
 
 
 @pytest.mark.parametrize("username", ["dave", "nobody"])
-def test_refusal_costs_one_hash_either_way(api, routes, dave, username, monkeypatch):
-    hashed = []
-    encode = MD5PasswordHasher.encode
-    monkeypatch.setattr(
-        MD5PasswordHasher,
-        "encode",
-        lambda hasher, password, salt: hashed.append(1) or encode(hasher, password, salt),
-    )
-
+def test_refusal_costs_one_hash_either_way(api, routes, username, hashed):
     api.post(routes.login, {"username": username, "password": "wrong"})
 
     assert len(hashed) == 1
