@@ -32,6 +32,15 @@ class Answer(NamedTuple):
         return json.loads(self.text)
 
 
+def ask(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, token: str = "") -> Answer:
+    """Send one request over the connection, and close it after the response."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Token {token}"} if token else {})
+    with contextlib.closing(connection):
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        return Answer(response.status, dict(response.getheaders()), response.read().decode())
+
+
 class Service:
     """gunicorn on a free port, serving the database of a cluster; or another server, by its command.
 
@@ -83,11 +92,7 @@ class Service:
     def request(self, method: str, path: str, body: Any = None, token: str = "", patience: float = PATIENCE) -> Answer:
         """Ask over a connection of its own; raises OSError or HTTPException where no answer comes in time."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Token {token}"} if token else {})
-        with contextlib.closing(connection):
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read().decode())
+        return ask(connection, method, path, body, token)
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + PATIENCE

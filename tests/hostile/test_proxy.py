@@ -1,0 +1,338 @@
+"""deploy/haproxy.cfg as it is, in front of the service: what it refuses, what it passes on, and who notices."""
+
+import http.client
+import itertools
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+from uuid import UUID
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from tests.hostile.probe import Probe, create_event, crowd
+from tests.hostile.test_connections import ATTACK, ATTACKS
+from tests.service import PATIENCE, ask, running_service
+
+# Debian's place of it is not on everybody's path.
+HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+pytestmark = [
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: it is about the proxy"),
+    pytest.mark.skipif(not HAPROXY or not shutil.which("openssl"), reason="needs haproxy and openssl"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="the configuration starts as root, and drops its rights"),
+]
+
+# What the configuration allows one address.
+CONNECTIONS, NEW_CONNECTIONS, REQUESTS = 200, 500, 1000
+SELF_SIGNED = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+SELF_SIGNED += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class Proxy:
+    """HAProxy with a certificate of its own; two servers, of which the second does not run."""
+
+    def __init__(self, directory, server):
+        self.http, self.https, nobody = free_port(), free_port(), free_port()
+        certificate, key, both = (directory / name for name in ("certificate", "key", "both"))
+        subprocess.run(
+            [*SELF_SIGNED, "-keyout", key, "-out", certificate],
+            check=True,
+            capture_output=True,
+        )
+        both.write_bytes(certificate.read_bytes() + key.read_bytes())
+        self.tls = ssl.create_default_context(cafile=certificate)
+        # The probe's requests come from many people, who reach no limit.
+        self.people = itertools.cycle(f"127.0.1.{number}" for number in range(1, 251))
+        self.strangers = (f"127.0.2.{number}" for number in range(1, 251))
+        self.environment = os.environ | {
+            "HTTP": f"127.0.0.1:{self.http}",
+            "HTTPS": f"127.0.0.1:{self.https}",
+            "CERTIFICATE": str(both),
+            "SERVER1": f"127.0.0.1:{server}",
+            "SERVER2": f"127.0.0.1:{nobody}",
+        }
+        self.log = directory / "haproxy.log"
+
+    @contextmanager
+    def running(self):
+        with self.log.open("w") as log:
+            process = subprocess.Popen(
+                [HAPROXY, "-db", "-f", settings.BASE_DIR / "deploy" / "haproxy.cfg"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                try:
+                    self.connect(next(self.people)).close()
+                    break
+                except OSError:
+                    assert process.poll() is None, self.log.read_text()
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+            yield self
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+    def connect(self, address, tls=True, patience=PATIENCE):
+        """Open a connection from this loopback address."""
+        port = self.https if tls else self.http
+        plain = socket.create_connection(("127.0.0.1", port), timeout=patience, source_address=(address, 0))
+        return self.tls.wrap_socket(plain, server_hostname="127.0.0.1") if tls else plain
+
+    def request(self, method, path, body=None, token="", patience=PATIENCE):
+        address = (next(self.people), 0)
+        tls = {"timeout": patience, "source_address": address, "context": self.tls}
+        return ask(http.client.HTTPSConnection("127.0.0.1", self.https, **tls), method, path, body, token)
+
+    def send(self, raw, address=None, tls=True):
+        """Send bytes from this address, or from a new one; give the response and its body."""
+        with self.connect(address or next(self.strangers), tls) as client:
+            client.sendall(raw)
+            response = http.client.HTTPResponse(client)
+            response.begin()
+            return response, response.read()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    log = tmp_path_factory.mktemp("proxied") / "log"
+    limits = {"THROTTLE_LOGIN": "1000/min", "THROTTLE_LOGIN_ADDRESS": "3/hour"}
+    with running_service(log, TRUSTED_PROXIES="1", **limits) as (service, _):
+        yield service
+
+
+@pytest.fixture(scope="module")
+def proxy(service, tmp_path_factory):
+    with Proxy(tmp_path_factory.mktemp("haproxy"), service.port).running() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def tokens(service):
+    return iter(crowd(service, 2000))
+
+
+@pytest.fixture
+def probe(service, proxy, tokens):
+    people = list(itertools.islice(tokens, 300))
+    return Probe(proxy, people, create_event(service, people[0]))
+
+
+@pytest.mark.parametrize("attack", ["silent", "drip headers", "drip a body", "drip a huge body"])
+def test_nobody_notices_clients_who(proxy, probe, attack):
+    count, first, more = ATTACKS[attack]
+    count, attacker = min(count, CONNECTIONS), next(proxy.strangers)
+    with ExitStack() as connections:
+        clients = [connections.enter_context(proxy.connect(attacker)) for _ in range(count)]
+        for client in clients:
+            client.sendall(first)
+        with probe.running():
+            until = time.monotonic() + ATTACK
+            while time.monotonic() < until:
+                for client in clients if more else []:
+                    # The proxy may have closed it.
+                    with suppress(OSError):
+                        client.send(more)
+                time.sleep(0.5)
+
+    probe.report(f"{count} clients {attack}")
+    probe.assert_nobody_noticed()
+
+
+def is_closed(client):
+    """Say whether the other side has closed or reset this connection."""
+    client.setblocking(False)
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_two_thousand_connections_from_one_address(proxy, probe):
+    attacker = next(proxy.strangers)
+    with ExitStack() as connections, probe.running():
+        clients = []
+        for _ in range(2000):
+            # Without TLS: the limit is in front of it. It may be over before connect() returns.
+            with suppress(ConnectionResetError):
+                clients.append(connections.enter_context(proxy.connect(attacker, tls=False)))
+        # The first one is within the limit. When it closes, because it is silent, the time for the others is over.
+        first = clients[0]
+        while len(clients) > CONNECTIONS and clients[0] is first:
+            clients = [client for client in clients if not is_closed(client)]
+        assert clients[0] is first
+        assert len(clients) <= CONNECTIONS
+    probe.report("2000 connections from one address")
+    probe.assert_nobody_noticed()
+
+
+def test_new_connections_of_one_address_are_limited(proxy):
+    attacker = next(proxy.strangers)
+    # HAProxy's rate is an approximation: some more than the limit.
+    for _ in range(NEW_CONNECTIONS * 6 // 5):
+        with suppress(ConnectionError):
+            proxy.connect(attacker, tls=False).close()
+
+    with pytest.raises(ConnectionError):
+        proxy.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", attacker, tls=False)
+
+    assert proxy.request("GET", "/healthz").status == 200
+
+
+def test_requests_of_one_address_are_limited(proxy):
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with proxy.connect(next(proxy.strangers), tls=False) as client:
+        statuses = []
+        while len(statuses) <= REQUESTS and 429 not in statuses:
+            client.sendall(request)
+            response = http.client.HTTPResponse(client)
+            response.begin()
+            body = response.read()
+            statuses.append(response.status)
+
+    assert statuses == [308] * REQUESTS + [429]
+    assert body == b'{"detail": "Too many requests from this address.", "code": "throttled"}'
+    assert response.headers["Retry-After"] == "10"
+    assert proxy.request("GET", "/healthz").status == 200
+
+
+def test_plain_http_is_redirected(proxy):
+    response, _ = proxy.send(b"GET /docs/swagger/?a=b HTTP/1.1\r\nHost: localhost\r\n\r\n", tls=False)
+
+    assert response.status == 308
+    assert response.headers["Location"] == "https://localhost/docs/swagger/?a=b"
+
+
+def test_service_knows_that_it_is_asked_over_tls(proxy, service):
+    # Django sends it over TLS alone.
+    assert "strict-transport-security" in proxy.request("GET", "/healthz").headers
+    assert "Strict-Transport-Security" not in service.request("GET", "/healthz").headers
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "x-forwarded-FOR", "X_Forwarded_For", "X-Forwarded_For"])
+def test_client_cannot_choose_its_address(proxy, header):
+    def guess(address, number):
+        body = b'{"username": "user%d", "password": "wrong"}' % number
+        lines = [
+            b"POST /api/login/ HTTP/1.1",
+            b"Host: localhost",
+            b"Content-Type: application/json",
+            b"%s: 203.0.113.%d" % (header.encode(), number),
+            b"Content-Length: %d" % len(body),
+        ]
+        return proxy.send(b"\r\n".join([*lines, b"", body]), address)[0].status
+
+    one, another = next(proxy.strangers), next(proxy.strangers)
+
+    assert [guess(one, number) for number in range(4)] == [400, 400, 400, 429]
+    assert guess(another, 0) == 400
+
+
+@pytest.mark.parametrize("header", ["X-Request-ID", "X_Request_Id"])
+def test_proxy_names_the_request(proxy, header):
+    raw = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n%s: chosen\r\n\r\n" % header.encode()
+
+    response, _ = proxy.send(raw)
+
+    [identity] = response.headers.get_all("X-Request-ID")
+    assert identity != "chosen"
+    deadline = time.monotonic() + PATIENCE
+    while identity not in proxy.log.read_text():
+        # The line is written after the response.
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+class Echo(BaseHTTPRequestHandler):
+    """A server whose response is the headers of the request, each with its value."""
+
+    def do_GET(self):
+        if self.path == "/readyz":
+            self.server.checks.put(self.headers["Host"])
+        body = json.dumps(self.headers.items()).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def echo(tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server, ThreadPoolExecutor(1) as thread:
+        server.checks = Queue()
+        thread.submit(server.serve_forever)
+        try:
+            with Proxy(tmp_path, server.server_port).running() as proxy:
+                proxy.checks = server.checks
+                yield proxy
+        finally:
+            server.shutdown()
+
+
+def test_headers_that_only_a_proxy_may_set_are_replaced(echo):
+    names = ["for", "proto", "host", "port", "prefix", "anything"]
+    claimed = [f"X-Forwarded-{name}" for name in names] + ["x_forwarded_for", "X-forwarded_Proto", "Forwarded"]
+    claimed += ["X-Request-ID", "x_request_id"]
+    lines = ["GET / HTTP/1.1", "Host: example.org", "Accept: x/y", *(f"{name}: claimed" for name in claimed)]
+    stranger = next(echo.strangers)
+
+    _, body = echo.send("\r\n".join([*lines, "", ""]).encode(), stranger)
+
+    headers = [(name.lower(), value) for name, value in json.loads(body)]
+    [identity] = [value for name, value in headers if name == "x-request-id"]
+    assert str(UUID(identity)) == identity
+    assert sorted(headers) == [
+        ("accept", "x/y"),
+        ("connection", "close"),
+        ("host", "example.org"),
+        ("x-forwarded-for", stranger),
+        ("x-forwarded-proto", "https"),
+        ("x-request-id", identity),
+    ]
+
+
+def test_health_check_asks_for_a_host_that_django_knows(echo):
+    assert echo.checks.get(timeout=PATIENCE) == "localhost"
+
+
+def test_body_that_does_not_arrive_is_408(proxy):
+    raw = b"POST /api/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nx"
+
+    response, body = proxy.send(raw)
+
+    assert response.status == 408
+    assert response.headers["Content-Type"] == "application/json"
+    assert body == b'{"detail": "The request did not arrive in time."}'
+
+
+def test_servers_that_are_down_are_503(tmp_path):
+    with Proxy(tmp_path, free_port()).running() as proxy:
+        response = proxy.request("GET", "/api/events/")
+
+    assert response.status == 503
+    assert response.json == {"detail": "No server is available; try again.", "code": "unavailable"}
+    assert int(response.headers["retry-after"]) > 0
