@@ -33,19 +33,22 @@ def create_event(service: Service, token: str, title: str = "Sale") -> int:
 
 
 class Probe:
-    """Asks for /healthz, reads an event and books a seat, one client each, again and again."""
+    """Asks for /healthz, reads an event, books a seat and logs in, one client each, again and again."""
 
     def __init__(self, service: Service, tokens: list[str], event: int) -> None:
         self.is_over = threading.Event()
         self.outcomes: dict[str, Counter] = {}
         self.longest: dict[str, float] = {}
         unused = iter(tokens)
+        account = {"username": f"probe{event}", "password": "correct horse battery"}
+        assert service.request("POST", "/api/signup/", account).status == 201
         self.requests: dict[str, Callable[[], Any]] = {
             "health": lambda: service.request("GET", "/healthz", patience=PATIENCE),
             "read": lambda: service.request("GET", f"/api/events/{event}/", patience=PATIENCE),
             "book": lambda: service.request(
                 "POST", "/api/reservations/", {"event_id": event}, next(unused), patience=PATIENCE
             ),
+            "login": lambda: service.request("POST", "/api/login/", account, patience=PATIENCE),
         }
 
     def ask(self, name: str) -> None:
@@ -81,8 +84,14 @@ class Probe:
         print(f"\n{attack}: {told}")
 
     def assert_nobody_noticed(self) -> None:
-        assert {name: set(outcomes) for name, outcomes in self.outcomes.items()} == {
-            "health": {200},
-            "read": {200},
-            "book": {201},
-        }
+        assert self._statuses() == {"health": {200}, "read": {200}, "book": {201}, "login": {200}}
+
+    def assert_only_logins_noticed(self) -> None:
+        """Assert that logins may have been refused for now or have taken longer, and nothing else was noticed."""
+        statuses = self._statuses()
+        logins = statuses.pop("login")
+        assert logins <= {200, 503, "TimeoutError"}
+        assert statuses == {"health": {200}, "read": {200}, "book": {201}}
+
+    def _statuses(self) -> dict[str, set]:
+        return {name: set(outcomes) for name, outcomes in self.outcomes.items()}

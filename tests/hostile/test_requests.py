@@ -78,12 +78,15 @@ def attackers(clients):
                 each.result()
 
 
-def resist(probe, name, clients):
-    """Attack while the probe asks; give the attackers' outcomes."""
+def resist(probe, name, clients, of_passwords=False):
+    """Attack while the probe asks; give the attackers' outcomes.
+
+    An attack of passwords, each of which is hashed, may be noticed by those who log in.
+    """
     with attackers(clients) as outcomes, probe.running():
         time.sleep(ATTACK)
     probe.report(f"{len(clients)} clients {name}, {dict(outcomes)}")
-    probe.assert_nobody_noticed()
+    (probe.assert_only_logins_noticed if of_passwords else probe.assert_nobody_noticed)()
     return outcomes
 
 
@@ -109,9 +112,23 @@ def test_usernames_of_combining_marks(service, probe, path, size):
 def test_guesses_of_passwords(service, probe):
     guesses = [posting(service, "/api/login/", {"username": f"person{n}", "password": PASSWORD}) for n in range(30)]
 
-    outcomes = resist(probe, "guess passwords", guesses)
+    outcomes = resist(probe, "guess passwords", guesses, of_passwords=True)
 
     assert set(outcomes) <= {400, 503}
+
+
+def test_logins_of_one_account_with_its_right_password(tmp_path):
+    with running_service(tmp_path / "log") as (service, _):
+        tokens = crowd(service, 300)
+        probe = Probe(service, tokens, create_event(service, tokens[0]))
+        service.sign_in("mallory")
+        logins = [posting(service, "/api/login/", {"username": "mallory", "password": PASSWORD})] * 60
+
+        outcomes = resist(probe, "log in with the right password", logins, of_passwords=True)
+
+    assert set(outcomes) <= {200, 429, 503}
+    # Ten for each failure that THROTTLE_LOGIN allows, less the one of the sign-in.
+    assert outcomes[200] <= 99
 
 
 @pytest.mark.parametrize("path", ["/schema/", "/docs/swagger/", "/admin/login/"])
