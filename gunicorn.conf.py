@@ -41,7 +41,7 @@ limit_request_line = 8190
 control_socket_disable = True
 
 # No access log of gunicorn's: the application writes a line for each request, with its duration
-# and more than gunicorn knows of it (eventmanagement/logs.py).
+# and more than gunicorn knows of it (eventmanagement/serving/logs.py).
 
 
 def when_ready(server: Any) -> None:

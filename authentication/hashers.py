@@ -9,14 +9,14 @@ from typing import Any
 
 from django.contrib.auth import hashers
 
-from eventmanagement.database import Unavailable
+from eventmanagement.database.errors import Unavailable
 
 # Characters: far beyond any passphrase, and little enough to hash.
 LONGEST_PASSWORD = 4096
 # Seconds that a login or a sign-up waits for its turn. The others in front of it take a fifth of a second each.
 PATIENCE = 3
 
-one_at_a_time = threading.BoundedSemaphore(1)
+hashing_slot = threading.BoundedSemaphore(1)
 
 
 class OneAtATimeMixin:
@@ -24,12 +24,12 @@ class OneAtATimeMixin:
 
     def encode(self, password: str, salt: str, *cost: Any, **named_cost: Any) -> str:
         """Hash as the hasher does. Raises Unavailable if the turn does not come within PATIENCE seconds."""
-        if not one_at_a_time.acquire(timeout=PATIENCE):
+        if not hashing_slot.acquire(timeout=PATIENCE):
             raise Unavailable("too many passwords are hashed at once")
         try:
             return super().encode(password, salt, *cost, **named_cost)
         finally:
-            one_at_a_time.release()
+            hashing_slot.release()
 
     def verify(self, password: str, encoded: str) -> bool:
         return len(password) <= LONGEST_PASSWORD and super().verify(password, encoded)

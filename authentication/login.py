@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from authentication.models import AttemptWindow
-from eventmanagement.clients import client_ip
 from eventmanagement.environment import Rate
+from eventmanagement.serving.client_ip import client_ip
 
 # All attempts that are allowed for each failure that is, because a success costs a hash as well.
 ATTEMPTS_PER_FAILURE = 10

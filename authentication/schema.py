@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_serializer
 
 from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
 from authentication.views import LoginView, LogoutView, SignupView
-from eventmanagement.schema import NEEDS_TOKEN, THROTTLED, describe, operation, refused
+from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, describe, operation, refused
 
 CREDENTIALS = {"username": "alice", "password": "correct-horse-battery"}
 TOKEN = "5e8f0c3d1b7a49e2864fd05c9ab37e16d2c480f5"  # noqa: S105 (an example)
@@ -37,7 +37,7 @@ describe(
         auth=[],
         sends=CREDENTIALS | {"email": "alice@example.org"},
         returns={"id": 1, "username": "alice", "email": "alice@example.org"},
-        answers={201: SignupSerializer}
+        responses={201: SignupSerializer}
         | refused(fields={"username": ["A user with that username already exists."]})
         | THROTTLED,
     ),
@@ -55,7 +55,7 @@ describe(
         request=CredentialsSerializer,
         sends=CREDENTIALS,
         returns={"token": TOKEN},
-        answers={200: TokenSerializer}
+        responses={200: TokenSerializer}
         | refused(fields={"non_field_errors": ["The username or the password is wrong."]})
         | THROTTLED,
     ),
@@ -69,6 +69,6 @@ describe(
         description="The token is void, wherever you used it. The next login gives a new one.",
         tags=["Authentication"],
         request=None,
-        answers={204: None} | NEEDS_TOKEN,
+        responses={204: None} | NEEDS_TOKEN,
     ),
 )

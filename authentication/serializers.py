@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
 from authentication.hashers import LONGEST_PASSWORD
-from eventmanagement.fields import CharField, ModelSerializer
+from eventmanagement.api.fields import CharField, ModelSerializer
 
 User = get_user_model()
 

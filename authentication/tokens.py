@@ -13,8 +13,8 @@ from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from eventmanagement.database import Unavailable
-from eventmanagement.queries import CompiledQuery, Parameter
+from eventmanagement.database.errors import Unavailable
+from eventmanagement.database.queries import CompiledQuery, Parameter
 
 User = get_user_model()
 

@@ -11,11 +11,11 @@ from authentication.login import log_in
 from authentication.models import AttemptWindow
 from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
 from authentication.tokens import get_or_create_token
-from eventmanagement.clients import client_ip
-from eventmanagement.mixins import MethodsFirstMixin
+from eventmanagement.api.mixins import MethodNotAllowedFirstMixin
+from eventmanagement.serving.client_ip import client_ip
 
 
-class SignupView(MethodsFirstMixin, CreateAPIView):
+class SignupView(MethodNotAllowedFirstMixin, CreateAPIView):
     serializer_class = SignupSerializer
     authentication_classes = []
     permission_classes = [AllowAny]
@@ -27,7 +27,7 @@ class SignupView(MethodsFirstMixin, CreateAPIView):
         return self.create(request)
 
 
-class LoginView(MethodsFirstMixin, GenericAPIView):
+class LoginView(MethodNotAllowedFirstMixin, GenericAPIView):
     serializer_class = CredentialsSerializer
     authentication_classes = []
     permission_classes = [AllowAny]
@@ -44,7 +44,7 @@ class LoginView(MethodsFirstMixin, GenericAPIView):
         return Response(TokenSerializer(token).data)
 
 
-class LogoutView(MethodsFirstMixin, APIView):
+class LogoutView(MethodNotAllowedFirstMixin, APIView):
     permission_classes = [IsAuthenticated]
     http_method_names = ["post"]
 

@@ -11,8 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from event.exceptions import CapacityBelowReserved
-from event.models import UPCOMING, Event, EventQuerySet
-from eventmanagement.admin import LimitedSearchMixin
+from event.models import NOT_STARTED, Event, EventQuerySet
+from eventmanagement.serving.admin import LimitedSearchMixin
 
 
 def booked_bar(event: Event) -> SafeString:
@@ -74,14 +74,14 @@ class StartFilter(admin.SimpleListFilter):
     parameter_name = "start"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        return [("coming", "Coming"), ("started", "Started or over")]
+        return [("not_started", "Not started"), ("started", "Started or over")]
 
     def queryset(self, request: HttpRequest, events: EventQuerySet) -> EventQuerySet:
         match self.value():
-            case "coming":
-                return events.upcoming()
+            case "not_started":
+                return events.not_started()
             case "started":
-                return events.exclude(UPCOMING)
+                return events.exclude(NOT_STARTED)
         return events
 
 

@@ -1,6 +1,6 @@
 """The ways an event says no."""
 
-from eventmanagement.exceptions import Refusal
+from eventmanagement.api.exceptions import Refusal
 
 
 class SoldOut(Refusal):

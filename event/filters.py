@@ -7,7 +7,7 @@ from django.db.models import BigIntegerField
 from django_filters.fields import IsoDateTimeField
 
 from event.models import Event, EventQuerySet
-from eventmanagement.search import SearchField
+from eventmanagement.api.search import SearchField
 
 ORDERINGS = [
     "start_time",
@@ -28,7 +28,7 @@ class IdFilter(django_filters.Filter):
         super().__init__(*args, min_value=1, max_value=BigIntegerField.MAX_BIGINT, **options)
 
 
-class MomentField(IsoDateTimeField):
+class DateTimeField(IsoDateTimeField):
     """A moment that is still one in UTC: 9999-12-31T23:59-14:00 lies beyond what a datetime can say."""
 
     def to_python(self, value: Any) -> datetime | None:
@@ -39,8 +39,8 @@ class MomentField(IsoDateTimeField):
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 
 
-class MomentFilter(django_filters.Filter):
-    field_class = MomentField
+class DateTimeFilter(django_filters.Filter):
+    field_class = DateTimeField
 
 
 class SearchFilter(django_filters.CharFilter):
@@ -52,8 +52,8 @@ class EventFilter(django_filters.FilterSet):
 
     search = SearchFilter(method="matching", label="Words in the title or the description, six at most")
     organizer = IdFilter(field_name="organizer_id", label="The id of the organizer")
-    start_after = MomentFilter(field_name="start_time", lookup_expr="gt", label="Starts later than this, ISO 8601")
-    start_before = MomentFilter(field_name="start_time", lookup_expr="lt", label="Starts earlier than this, ISO 8601")
+    start_after = DateTimeFilter(field_name="start_time", lookup_expr="gt", label="Starts later than this, ISO 8601")
+    start_before = DateTimeFilter(field_name="start_time", lookup_expr="lt", label="Starts earlier than this, ISO 8601")
     available = django_filters.ChoiceFilter(
         method="by_availability",
         choices=[("true", "true"), ("false", "false")],

@@ -22,8 +22,8 @@ from django.utils import timezone
 
 from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
 from event.search_sql import PAIR, has_pairs_of
-from eventmanagement.breaker import LockBreaker
-from eventmanagement.queries import CompiledQuery, LockTimeout, Parameter
+from eventmanagement.database.breaker import LockBreaker
+from eventmanagement.database.queries import CompiledQuery, LockTimeout, Parameter
 
 logger = logging.getLogger("event.seats")
 
@@ -59,9 +59,9 @@ def starts_too_early(start_time: datetime) -> bool:
     return start_time < timezone.now() + EARLIEST_START
 
 
-UPCOMING = Q(start_time__gt=Now())
-HAS_STARTED = ~UPCOMING
-BOOKABLE = UPCOMING & Q(seats_remaining__gt=0)
+NOT_STARTED = Q(start_time__gt=Now())
+STARTED = ~NOT_STARTED
+BOOKABLE = NOT_STARTED & Q(seats_remaining__gt=0)
 
 
 class WholeNumber(Cast):
@@ -94,9 +94,9 @@ def whole_number(capacity: Any) -> int | WholeNumber:
 
 
 class EventQuerySet(models.QuerySet):
-    def upcoming(self) -> "EventQuerySet":
+    def not_started(self) -> "EventQuerySet":
         """Events that have not started, by the database's clock."""
-        return self.filter(UPCOMING)
+        return self.filter(NOT_STARTED)
 
     def bookable(self) -> "EventQuerySet":
         return self.filter(BOOKABLE)
@@ -229,7 +229,7 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
         return self.values_list("seats_remaining", flat=True).get(pk=event_id)
 
     def _has_started(self, event_id: int) -> bool:
-        return self.annotate(started=HAS_STARTED).values_list("started", flat=True).get(pk=event_id)
+        return self.annotate(started=STARTED).values_list("started", flat=True).get(pk=event_id)
 
 
 EVENT_ID = Parameter("event_id", models.BigIntegerField())
@@ -238,7 +238,7 @@ TAKE_SEAT = CompiledQuery(
     seats_remaining=F("seats_remaining") - 1,
 )
 FREE_SEAT = CompiledQuery(
-    lambda: Event.objects.upcoming().filter(
+    lambda: Event.objects.not_started().filter(
         LockTimeout(settings.BOOKING_LOCK_TIMEOUT), pk=EVENT_ID, seats_remaining__lt=F("capacity")
     ),
     seats_remaining=F("seats_remaining") + 1,

@@ -7,7 +7,7 @@ from django.conf import settings
 from event.exceptions import CapacityBelowReserved
 from event.serializers import EventSerializer
 from event.views import EventViewSet
-from eventmanagement.schema import NEEDS_TOKEN, THROTTLED, describe, error, operation, refused
+from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, describe, error, operation, refused
 
 TAGS = ["Events"]
 # So far ahead that whoever tries it in Swagger UI makes an event that is still to come.
@@ -42,7 +42,7 @@ describe(
         auth=READER,
         conditional=True,
         returns=EVENT,
-        answers={200: EventSerializer(many=True)}
+        responses={200: EventSerializer(many=True)}
         | refused(fields={"start_after": ["Enter a valid date/time."]})
         | NEEDS_TOKEN
         | NO_SUCH_PAGE,
@@ -54,7 +54,7 @@ describe(
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
-        answers={201: EventSerializer} | refused(fields=WRONG_TIMES) | NEEDS_TOKEN | THROTTLED,
+        responses={201: EventSerializer} | refused(fields=WRONG_TIMES) | NEEDS_TOKEN | THROTTLED,
     ),
     retrieve=operation(
         "event_retrieve",
@@ -64,7 +64,7 @@ describe(
         auth=READER,
         conditional=True,
         returns=EVENT,
-        answers={200: EventSerializer} | NEEDS_TOKEN | NO_SUCH_EVENT,
+        responses={200: EventSerializer} | NEEDS_TOKEN | NO_SUCH_EVENT,
     ),
     update=operation(
         "event_update",
@@ -73,7 +73,7 @@ describe(
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
-        answers=CHANGED | CAPACITY_REFUSED,
+        responses=CHANGED | CAPACITY_REFUSED,
     ),
     partial_update=operation(
         "event_partial_update",
@@ -82,13 +82,13 @@ describe(
         tags=TAGS,
         sends={"capacity": 60},
         returns=EVENT | {"capacity": 60, "seats_remaining": 60},
-        answers=CHANGED | CAPACITY_REFUSED,
+        responses=CHANGED | CAPACITY_REFUSED,
     ),
     destroy=operation(
         "event_delete",
         "Delete your event",
         description="Its reservations go with it.",
         tags=TAGS,
-        answers={204: None} | NEEDS_TOKEN | NOT_ITS_ORGANIZER | NO_SUCH_EVENT,
+        responses={204: None} | NEEDS_TOKEN | NOT_ITS_ORGANIZER | NO_SUCH_EVENT,
     ),
 )

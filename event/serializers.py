@@ -4,11 +4,11 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from event.models import EVENT_IS_OVER, STARTS_TOO_EARLY, Event, starts_too_early
-from eventmanagement.fields import ModelSerializer
-from eventmanagement.mixins import FieldsOnceMixin
+from eventmanagement.api.fields import ModelSerializer
+from eventmanagement.api.mixins import CachedFieldsMixin
 
 
-class EventSerializer(FieldsOnceMixin, ModelSerializer):
+class EventSerializer(CachedFieldsMixin, ModelSerializer):
     class Meta:
         model = Event
         fields = [

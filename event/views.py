@@ -15,11 +15,11 @@ from event.filters import EventFilter
 from event.models import Event
 from event.permissions import IsOrganizerOrReader, MayReadEvents
 from event.serializers import EventSerializer
-from eventmanagement import limits
-from eventmanagement.mixins import ConditionalReadMixin, FilteredListMixin, MethodsFirstMixin
+from eventmanagement.api import limits
+from eventmanagement.api.mixins import ConditionalReadMixin, FilteredListMixin, MethodNotAllowedFirstMixin
 
 
-class EventViewSet(MethodsFirstMixin, FilteredListMixin, ConditionalReadMixin, ModelViewSet):
+class EventViewSet(MethodNotAllowedFirstMixin, FilteredListMixin, ConditionalReadMixin, ModelViewSet):
     """Events: everybody finds them, whoever is signed in creates one, its organizer keeps it."""
 
     queryset = Event.objects.all()

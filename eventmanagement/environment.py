@@ -103,7 +103,7 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[s
     if config["NAME"] in ("", ":memory:"):
         raise EnvValidationError("a database is needed that has a name and that threads can share.", [value])
     if config["ENGINE"] == POSTGRESQL:
-        config["ENGINE"] = "eventmanagement.postgresql"
+        config["ENGINE"] = "eventmanagement.database.postgresql"
         _set_up_postgresql(config, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     elif config["ENGINE"] == SQLITE:
         _set_up_sqlite(config)

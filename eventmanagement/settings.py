@@ -27,7 +27,7 @@ INSTALLED_APPS = [
     # Before the admin, whose first page event extends.
     "event",
     "reservation",
-    "eventmanagement.apps.AdminConfig",
+    "eventmanagement.serving.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -46,18 +46,18 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     # Outermost: it times all the others and sees what they answered.
-    "eventmanagement.logs.RequestLog",
+    "eventmanagement.serving.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "eventmanagement.pages.PagePolicies",
-    "eventmanagement.middleware.RequestLimits",
+    "eventmanagement.serving.skip_for_api.PagePolicies",
+    "eventmanagement.serving.middleware.RequestLimitMiddleware",
     # Outside all that can fail, so that whatever fails in there leaves /api/ as JSON.
-    "eventmanagement.middleware.ApiSpeaksJson",
+    "eventmanagement.serving.middleware.JsonErrorMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "eventmanagement.pages.PageSessions",
+    "eventmanagement.serving.skip_for_api.AdminSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "eventmanagement.pages.PageForms",
-    "eventmanagement.pages.PageUsers",
-    "eventmanagement.pages.PageMessages",
+    "eventmanagement.serving.skip_for_api.AdminCsrfMiddleware",
+    "eventmanagement.serving.skip_for_api.AdminAuthenticationMiddleware",
+    "eventmanagement.serving.skip_for_api.AdminMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -90,7 +90,7 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Bytes of a body of JSON, which the parser limits by the number of its values too; forms are limited further
-# (eventmanagement/middleware.py).
+# (eventmanagement/serving/middleware.py).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2560 * 2**10
 
 # scrypt is memory-hard and, for one sign-up, cheaper than Django's default; hashes made by
@@ -161,7 +161,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["authentication.tokens.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": [
-        "eventmanagement.parsers.JSONParser",
+        "eventmanagement.api.parsers.JSONParser",
         "rest_framework.parsers.FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
@@ -170,12 +170,12 @@ REST_FRAMEWORK = {
         # The pages of the browsable API are for development.
         *(["rest_framework.renderers.BrowsableAPIRenderer"] if DEBUG else []),
     ],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventmanagement.negotiation.JsonUnlessAsked",
-    "DEFAULT_PAGINATION_CLASS": "eventmanagement.pagination.PageNumberPagination",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventmanagement.api.negotiation.LenientNegotiation",
+    "DEFAULT_PAGINATION_CLASS": "eventmanagement.api.pagination.PageNumberPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     # Routers read every view's schema at the start; describe() gives it one that can make a document.
     "DEFAULT_SCHEMA_CLASS": "rest_framework.schemas.inspectors.ViewInspector",
-    "EXCEPTION_HANDLER": "eventmanagement.exceptions.exception_handler",
+    "EXCEPTION_HANDLER": "eventmanagement.api.exceptions.exception_handler",
     # An unknown query parameter is ignored, ?format= too.
     "URL_FORMAT_OVERRIDE": None,
     "NUM_PROXIES": TRUSTED_PROXIES,
@@ -186,7 +186,7 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Event management",
-    "DESCRIPTION": (BASE_DIR / "eventmanagement" / "welcome.md").read_text(),
+    "DESCRIPTION": (BASE_DIR / "eventmanagement" / "api" / "welcome.md").read_text(),
     "VERSION": PROJECT["version"],
     "TAGS": [
         {"name": "Authentication", "description": "Make an account, and get the token that speaks for it."},
@@ -206,11 +206,14 @@ SPECTACULAR_SETTINGS = {
         "tryItOutEnabled": True,
         "defaultModelsExpandDepth": 0,
     },
-    "PREPROCESSING_HOOKS": ["eventmanagement.schema.read_descriptions", "eventmanagement.schema.keep_long_paths"],
-    "POSTPROCESSING_HOOKS": ["eventmanagement.schema.complete"],
+    "PREPROCESSING_HOOKS": [
+        "eventmanagement.api.openapi.read_descriptions",
+        "eventmanagement.api.openapi.keep_long_paths",
+    ],
+    "POSTPROCESSING_HOOKS": ["eventmanagement.api.openapi.complete"],
     "COMPONENT_SPLIT_REQUEST": True,
     # Forms are read too, but a client is generated with one kind of body rather than three.
-    "PARSER_WHITELIST": ["eventmanagement.parsers.JSONParser"],
+    "PARSER_WHITELIST": ["eventmanagement.api.parsers.JSONParser"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
@@ -228,7 +231,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "request_id": {"()": "eventmanagement.logs.RequestIdFilter"},
+        "request_id": {"()": "eventmanagement.serving.logs.RequestIdFilter"},
         "not_unavailable": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", None) != 503,

@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from rest_framework.permissions import AllowAny
 
-from eventmanagement.views import healthz, readyz, unknown_path
+from eventmanagement.serving.health import healthz, readyz, unknown_path
 from reservation.views import AttendeeListView
 
 
@@ -41,7 +41,7 @@ urlpatterns = [
     path("api/<path:path>", unknown_path),
     path("admin/", admin.site.urls),
     path("docs/swagger/", documentation("drf_spectacular.views.SpectacularSwaggerSplitView"), name="swagger"),
-    path("schema/", documentation("eventmanagement.documentation.SchemaView"), name="schema"),
+    path("schema/", documentation("eventmanagement.api.documentation.SchemaView"), name="schema"),
     path("healthz", healthz),
     path("readyz", readyz),
     path("", RedirectView.as_view(pattern_name="swagger")),

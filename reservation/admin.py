@@ -17,10 +17,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from event.admin import EventAdmin
+from event.admin import EventAdmin as PlainEventAdmin
 from event.models import Event, EventQuerySet
-from eventmanagement.admin import LimitedSearchMixin
-from eventmanagement.exceptions import Refusal
+from eventmanagement.api.exceptions import Refusal
+from eventmanagement.serving.admin import LimitedSearchMixin
 from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation, ReservationQuerySet
 
@@ -104,10 +104,10 @@ admin.site.unregister(Event)
 
 
 @admin.register(Event)
-class EventWithReservationsAdmin(EventAdmin):
+class EventAdmin(PlainEventAdmin):
     """Events with what the event app knows nothing of, their reservations."""
 
-    readonly_fields = [*EventAdmin.readonly_fields, "attendees"]
+    readonly_fields = [*PlainEventAdmin.readonly_fields, "attendees"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Event | None = None) -> list:
         fieldsets = super().get_fieldsets(request, obj)
@@ -140,7 +140,7 @@ admin.site.unregister(User)
 
 
 @admin.register(User)
-class PersonAdmin(LimitedSearchMixin, RegisteredUserAdmin):
+class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):
     """Users with what they organize and attend."""
 
     readonly_fields = ["organizes", "attends"]

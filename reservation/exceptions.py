@@ -2,7 +2,7 @@
 
 from rest_framework.exceptions import NotFound
 
-from eventmanagement.exceptions import Refusal
+from eventmanagement.api.exceptions import Refusal
 
 
 class AlreadyReserved(Refusal):

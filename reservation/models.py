@@ -14,9 +14,9 @@ from django.db import IntegrityError, connections, models, transaction
 from django.db.models import Exists, F, Index, OuterRef, Subquery, UniqueConstraint
 
 from event.exceptions import EventStarted, SoldOut
-from event.models import EVENT_ID, EVENT_LOCKS, HAS_STARTED, TAKE_SEAT, Event, log_seats
-from eventmanagement.database import Unavailable, violates
-from eventmanagement.queries import CompiledQuery, Parameter, QueryWithin
+from event.models import EVENT_ID, EVENT_LOCKS, STARTED, TAKE_SEAT, Event, log_seats
+from eventmanagement.database.errors import Unavailable, violates
+from eventmanagement.database.queries import CompiledQuery, Parameter, QueryWithin
 from reservation.exceptions import AlreadyCancelled, AlreadyReserved
 
 # Rows deleted by one statement: as many parameters as every database takes.
@@ -151,7 +151,7 @@ REASON = CompiledQuery(
     lambda: (
         Event.objects.filter(pk=EVENT_ID)
         .only("seats_remaining")
-        .annotate(started=HAS_STARTED, held=Subquery(held_already().values("pk")[:1]))
+        .annotate(started=STARTED, held=Subquery(held_already().values("pk")[:1]))
     )
 )
 # Whoever holds a seat is refused before anything is locked or written. Of clicks at the same moment the

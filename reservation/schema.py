@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_serializer
 
 from event.exceptions import EventStarted, SoldOut
 from event.schema import EVENT, NO_SUCH_EVENT, NO_SUCH_PAGE, NOT_ITS_ORGANIZER
-from eventmanagement.schema import NEEDS_TOKEN, describe, error, operation, refused
+from eventmanagement.api.openapi import NEEDS_TOKEN, describe, error, operation, refused
 from reservation.exceptions import AlreadyReserved
 from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
 from reservation.views import AttendeeListView, ReservationViewSet
@@ -31,7 +31,7 @@ describe(
         tags=TAGS,
         sends={"event_id": 1},
         returns=RESERVATION,
-        answers={201: ReservationSerializer}
+        responses={201: ReservationSerializer}
         | refused(
             "BookingRefusal",
             SoldOut(),
@@ -47,7 +47,7 @@ describe(
         description="Your own, in the order of booking, ten on a page.",
         tags=TAGS,
         returns=RESERVATION,
-        answers={200: ReservationSerializer(many=True)}
+        responses={200: ReservationSerializer(many=True)}
         | refused(fields={"event": ["Enter a whole number."]})
         | NEEDS_TOKEN
         | NO_SUCH_PAGE,
@@ -58,14 +58,14 @@ describe(
         description="With its event as it is now.",
         tags=TAGS,
         returns=RESERVATION,
-        answers={200: ReservationSerializer} | NEEDS_TOKEN | NO_SUCH_RESERVATION,
+        responses={200: ReservationSerializer} | NEEDS_TOKEN | NO_SUCH_RESERVATION,
     ),
     destroy=operation(
         "reservation_cancel",
         "Cancel your reservation",
         description="Your seat is free again at once. After the event has started it can't be cancelled.",
         tags=TAGS,
-        answers={204: None} | refused("CancellationRefusal", EventStarted()) | NEEDS_TOKEN | NO_SUCH_RESERVATION,
+        responses={204: None} | refused("CancellationRefusal", EventStarted()) | NEEDS_TOKEN | NO_SUCH_RESERVATION,
     ),
 )
 
@@ -77,7 +77,7 @@ describe(
         description="For its organizer, in the order of booking; `count` is the number of reservations.",
         tags=["Events"],
         returns={"id": 1, "user": "alice", "created_at": BOOKED_AT},
-        answers={200: AttendeeSerializer(many=True)}
+        responses={200: AttendeeSerializer(many=True)}
         | refused(fields={"page_size": ["Enter a whole number above zero."]})
         | NEEDS_TOKEN
         | NOT_ITS_ORGANIZER

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from event.models import Event
 from event.serializers import EventSerializer
-from eventmanagement.mixins import FieldsOnceMixin
+from eventmanagement.api.mixins import CachedFieldsMixin
 from reservation.models import Reservation
 
 
@@ -22,7 +22,7 @@ class BookingSerializer(serializers.Serializer):
         return ReservationSerializer().to_representation(reservation)
 
 
-class ReservationSerializer(FieldsOnceMixin, serializers.ModelSerializer):
+class ReservationSerializer(CachedFieldsMixin, serializers.ModelSerializer):
     event = EventSerializer(read_only=True)
     user = serializers.CharField(source="user.username", read_only=True)
 
@@ -31,7 +31,7 @@ class ReservationSerializer(FieldsOnceMixin, serializers.ModelSerializer):
         fields = ["id", "event", "user", "created_at"]
 
 
-class AttendeeSerializer(FieldsOnceMixin, serializers.ModelSerializer):
+class AttendeeSerializer(CachedFieldsMixin, serializers.ModelSerializer):
     user = serializers.CharField(source="user.username", read_only=True)
 
     class Meta:

@@ -7,14 +7,14 @@ from rest_framework.viewsets import GenericViewSet
 
 from event.models import Event
 from event.permissions import IsOrganizer
-from eventmanagement.mixins import FilteredListMixin, MethodsFirstMixin
+from eventmanagement.api.mixins import FilteredListMixin, MethodNotAllowedFirstMixin
 from reservation.filters import ReservationFilter
 from reservation.models import Reservation, ReservationQuerySet
 from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
 
 
 class ReservationViewSet(
-    MethodsFirstMixin,
+    MethodNotAllowedFirstMixin,
     FilteredListMixin,
     CreateModelMixin,
     ListModelMixin,
@@ -44,7 +44,7 @@ class ReservationViewSet(
         reservation.cancel()
 
 
-class AttendeeListView(MethodsFirstMixin, ListAPIView):
+class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView):
     """Who holds a seat at an event, in the order of booking, for its organizer."""
 
     queryset = Reservation.objects.select_related("user")

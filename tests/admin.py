@@ -53,6 +53,6 @@ def delete_selected(client: Client, model: str, rows: Sequence) -> HttpResponse:
     return client.post(reverse(f"admin:{model}_changelist"), choice, follow=True)
 
 
-def errors(answer: HttpResponse) -> dict[str, list[str]]:
+def errors(response: HttpResponse) -> dict[str, list[str]]:
     """Give the errors of the form that the page shows."""
-    return dict(answer.context["adminform"].form.errors)
+    return dict(response.context["adminform"].form.errors)

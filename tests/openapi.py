@@ -20,7 +20,7 @@ SHORT_PATHS = [
     (r"^/api/(event|reservation)s/", r"/api/\1/\1s/"),
 ]
 
-one_at_a_time = Lock()
+generation_lock = Lock()
 
 formats = jsonschema.FormatChecker(formats=["email"])
 
@@ -35,26 +35,26 @@ class DocumentedClient(APIClient):
     """A client that fails the test where an answer is not as the document says."""
 
     def request(self, **request: Any) -> HttpResponse:
-        answer = super().request(**request)
-        check(request["REQUEST_METHOD"], request["PATH_INFO"], answer)
-        return answer
+        response = super().request(**request)
+        check(request["REQUEST_METHOD"], request["PATH_INFO"], response)
+        return response
 
 
-def check(method: str, path: str, answer: HttpResponse) -> None:
+def check(method: str, path: str, response: HttpResponse) -> None:
     """Raise AssertionError where the document promises something else; what it leaves out may be anything."""
     described = operation(method, path)
-    if described is None or answer.status_code in ANYWHERE:
+    if described is None or response.status_code in ANYWHERE:
         return
-    status = str(answer.status_code)
+    status = str(response.status_code)
     assert status in described["responses"], f"{described['operationId']} is not documented to answer {status}"
     promised = described["responses"][status]
     for header in promised.get("headers", {}):
-        assert header in answer.headers
+        assert header in response.headers
     if "content" not in promised:
-        assert answer.content == b""
+        assert response.content == b""
         return
-    assert answer["Content-Type"] in promised["content"]
-    fits(json.loads(answer.content), promised["content"][answer["Content-Type"]]["schema"])
+    assert response["Content-Type"] in promised["content"]
+    fits(json.loads(response.content), promised["content"][response["Content-Type"]]["schema"])
 
 
 def fits(value: Any, schema: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ def operation(method: str, path: str) -> dict[str, Any] | None:
 
 def document() -> dict[str, Any]:
     # The threads of a race may be the first to ask, and drf-spectacular fails where two make one at once.
-    with one_at_a_time:
+    with generation_lock:
         return _document()
 
 

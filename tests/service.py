@@ -22,7 +22,7 @@ PATIENCE = 30
 GUNICORN = Path(sys.executable).parent / "gunicorn"
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     headers: dict[str, str]
     text: str
@@ -32,13 +32,13 @@ class Answer(NamedTuple):
         return json.loads(self.text)
 
 
-def ask(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, token: str = "") -> Answer:
+def ask(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, token: str = "") -> Response:
     """Send one request over the connection, and close it after the response."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Token {token}"} if token else {})
     with contextlib.closing(connection):
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         response = connection.getresponse()
-        return Answer(response.status, dict(response.getheaders()), response.read().decode())
+        return Response(response.status, dict(response.getheaders()), response.read().decode())
 
 
 class Service:
@@ -89,7 +89,9 @@ class Service:
         )
         return done.stdout
 
-    def request(self, method: str, path: str, body: Any = None, token: str = "", patience: float = PATIENCE) -> Answer:
+    def request(
+        self, method: str, path: str, body: Any = None, token: str = "", patience: float = PATIENCE
+    ) -> Response:
         """Ask over a connection of its own; raises OSError or HTTPException where no answer comes in time."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
         return ask(connection, method, path, body, token)

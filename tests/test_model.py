@@ -45,8 +45,8 @@ class House:
         return "capacity_below_reserved" if capacity < len(self.seated) else 200
 
 
-def outcome(answer):
-    return answer.json()["code"] if answer.status_code == 400 else answer.status_code
+def outcome(response):
+    return response.json()["code"] if response.status_code == 400 else response.status_code
 
 
 class BookingStory(RuleBasedStateMachine):
@@ -87,48 +87,48 @@ class BookingStory(RuleBasedStateMachine):
         client = APIClient()
         # What a hash costs is not part of the story.
         with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
-            answer = client.post(LONG.signup, {"username": name, "password": "correct horse battery"})
-        assert answer.status_code == 201
-        token = Token.objects.create(user_id=answer.json()["id"])
+            response = client.post(LONG.signup, {"username": name, "password": "correct horse battery"})
+        assert response.status_code == 201
+        token = Token.objects.create(user_id=response.json()["id"])
         client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
         self.clients[name] = client
         return name
 
     def announce(self, organizer, capacity):
-        answer = self.clients[organizer].post(LONG.events, TIMES | {"title": "Concert", "capacity": capacity})
-        assert answer.status_code == 201
-        self.houses[answer.json()["id"]] = House(organizer, capacity)
-        return answer.json()["id"]
+        response = self.clients[organizer].post(LONG.events, TIMES | {"title": "Concert", "capacity": capacity})
+        assert response.status_code == 201
+        self.houses[response.json()["id"]] = House(organizer, capacity)
+        return response.json()["id"]
 
     @rule(person=people, event=events)
     def book(self, person, event):
-        answer = self.clients[person].post(LONG.reservations, {"event_id": event})
+        response = self.clients[person].post(LONG.reservations, {"event_id": event})
         expected = self.houses[event].book(person)
-        assert outcome(answer) == expected
+        assert outcome(response) == expected
         if expected == 201:
-            self.houses[event].seated[person] = answer.json()["id"]
+            self.houses[event].seated[person] = response.json()["id"]
         elif expected == "already_reserved":
-            assert answer.json()["reservation"] == self.houses[event].seated[person]
+            assert response.json()["reservation"] == self.houses[event].seated[person]
 
     @rule(person=people, event=events)
     def cancel(self, person, event):
         held = self.houses[event].seated.pop(person, 0)
-        answer = self.clients[person].delete(LONG.reservation(held))
-        assert outcome(answer) == (204 if held else 404)
+        response = self.clients[person].delete(LONG.reservation(held))
+        assert outcome(response) == (204 if held else 404)
 
     @rule(person=people, event=events, capacity=st.integers(1, 4))
     def resize(self, person, event, capacity):
         house = self.houses[event]
-        answer = self.clients[person].patch(LONG.event(event), {"capacity": capacity})
+        response = self.clients[person].patch(LONG.event(event), {"capacity": capacity})
         expected = house.resize(capacity) if person == house.organizer else 403
-        assert outcome(answer) == expected
+        assert outcome(response) == expected
         if expected == 200:
             house.capacity = capacity
 
     @rule(person=people, event=events, title=st.sampled_from(["Concert", "Opera"]))
     def edit(self, person, event, title):
-        answer = self.clients[person].patch(LONG.event(event), {"title": title, "seats_remaining": 0})
-        assert outcome(answer) == (200 if person == self.houses[event].organizer else 403)
+        response = self.clients[person].patch(LONG.event(event), {"title": title, "seats_remaining": 0})
+        assert outcome(response) == (200 if person == self.houses[event].organizer else 403)
 
     @rule(event=consumes(events))
     def delete_event(self, event):
@@ -150,8 +150,8 @@ class BookingStory(RuleBasedStateMachine):
     @invariant()
     def both_agree(self):
         for event, house in self.houses.items():
-            answer = APIClient().get(LONG.event(event)).json()
-            assert (answer["capacity"], answer["seats_remaining"]) == (
+            response = APIClient().get(LONG.event(event)).json()
+            assert (response["capacity"], response["seats_remaining"]) == (
                 house.capacity,
                 house.capacity - len(house.seated),
             )

@@ -22,8 +22,8 @@ def test_walk_goes_as_written(live_server):
 
     done = subprocess.run(["bash", "-eu", "-c", typed], capture_output=True, text=True, timeout=60)
 
-    answers = [json.loads(line) for line in done.stdout.splitlines() if line]
-    signed_up, created, found, booked, again, _, sold_out, booked_after_all = answers
+    responses = [json.loads(line) for line in done.stdout.splitlines() if line]
+    signed_up, created, found, booked, again, _, sold_out, booked_after_all = responses
     assert signed_up["username"] == "olga"
     assert found["results"] == [created]
     assert booked["event"]["seats_remaining"] == 0

@@ -48,9 +48,9 @@ def test_right(clients, routes, event, reservation, method, name, body, role, st
     route = getattr(routes, name)
     address = route if isinstance(route, str) else route(reservation if name == "reservation" else event)
 
-    answer = getattr(clients[role], method.lower())(address, body)
+    response = getattr(clients[role], method.lower())(address, body)
 
-    assert answer.status_code == status
+    assert response.status_code == status
     assert_balanced()
 
 

@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.db import migrations, models
 
-from eventmanagement.database import lift_time_limit
+from eventmanagement.database.errors import lift_time_limit
 
 
 class Migration(migrations.Migration):

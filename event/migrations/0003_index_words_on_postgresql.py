@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from eventmanagement.database import lift_time_limit
+from eventmanagement.database.errors import lift_time_limit
 
 # What contains a word is found by the trigrams of the word: ?search= ignores the case as this index does.
 INDEX = (

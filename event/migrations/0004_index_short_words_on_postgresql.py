@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from eventmanagement.database import lift_time_limit
+from eventmanagement.database.errors import lift_time_limit
 
 # A word of two characters is found by them: event/search_sql.py. Two characters in a row are one number, made of
 # their code points, because numbers are sorted faster than texts. The cost keeps PostgreSQL from computing the

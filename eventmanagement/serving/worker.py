@@ -30,11 +30,11 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from eventmanagement.database import Unavailable
-from eventmanagement.logs import log_refusal
-from eventmanagement.middleware import RETRY_AFTER, sentence
+from eventmanagement.database.errors import Unavailable
 from eventmanagement.serving.connection import LARGEST_HEAD, Connection, State
 from eventmanagement.serving.lanes import LONGEST_QUEUE, READS, THREADS, Lane, lane_of
+from eventmanagement.serving.logs import log_refusal
+from eventmanagement.serving.middleware import RETRY_AFTER, sentence
 
 # Seconds that a worker waits: for a new connection's first byte, for a request's line and headers, for all of the
 # request, for a thread to take it, for the client to read some of the response, for it to read all of it, and for

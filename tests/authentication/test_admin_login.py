@@ -17,28 +17,28 @@ def log_in(client, password):
 
 
 def test_staff_logs_in(client, staff):
-    answer = log_in(client, "correct horse battery")
+    response = log_in(client, "correct horse battery")
 
-    assert answer.status_code == 302
-    session = answer.cookies["sessionid"]
+    assert response.status_code == 302
+    session = response.cookies["sessionid"]
     assert session["secure"]
     assert session["httponly"]
     assert session["samesite"] == "Lax"
 
 
 def test_wrong_password_is_refused(client, staff):
-    answer = log_in(client, "wrong")
+    response = log_in(client, "wrong")
 
-    assert "Please enter the correct username and password" in answer.content.decode()
+    assert "Please enter the correct username and password" in response.content.decode()
 
 
 def test_attendee_is_refused(client, bob):
     bob.set_password("correct horse battery")
     bob.save()
 
-    answer = client.post(LOGIN, {"username": "bob", "password": "correct horse battery"})
+    response = client.post(LOGIN, {"username": "bob", "password": "correct horse battery"})
 
-    assert "sessionid" not in answer.cookies
+    assert "sessionid" not in response.cookies
 
 
 def test_limit_is_that_of_the_api(client, api, staff, settings):
@@ -46,11 +46,11 @@ def test_limit_is_that_of_the_api(client, api, staff, settings):
     log_in(client, "wrong")
     api.post("/api/login/", {"username": "root", "password": "wrong"})
 
-    answer = log_in(client, "correct horse battery")
+    response = log_in(client, "correct horse battery")
 
-    assert answer.status_code == 200
-    assert "Request was throttled" in answer.content.decode()
-    assert "sessionid" not in answer.cookies
+    assert response.status_code == 200
+    assert "Request was throttled" in response.content.decode()
+    assert "sessionid" not in response.cookies
 
 
 def test_limit_by_address_is_that_of_the_api(client, api, staff, settings):

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 
 from authentication import hashers
 from authentication.hashers import LONGEST_PASSWORD
-from eventmanagement.database import Unavailable
+from eventmanagement.database.errors import Unavailable
 from tests.conftest import LONG
 from tests.races import race
 
@@ -52,13 +52,13 @@ def test_no_two_threads_hash_at_once(cheap, monkeypatch, algorithm):
 
     def watch(hasher, *args):
         is_first = inside.acquire(blocking=False)
-        another_could_begin = hashers.one_at_a_time.acquire(blocking=False)
+        another_could_begin = hashers.hashing_slot.acquire(blocking=False)
         was_alone.append(is_first and not another_could_begin)
         try:
             return encode(hasher, *args)
         finally:
             if another_could_begin:
-                hashers.one_at_a_time.release()
+                hashers.hashing_slot.release()
             if is_first:
                 inside.release()
 
@@ -71,7 +71,7 @@ def test_no_two_threads_hash_at_once(cheap, monkeypatch, algorithm):
 
 
 def test_wait_for_a_turn_is_bounded(cheap, impatient):
-    with hashers.one_at_a_time, pytest.raises(Unavailable):
+    with hashers.hashing_slot, pytest.raises(Unavailable):
         make_password(PASSWORD)
 
 
@@ -82,7 +82,7 @@ def test_wait_is_given_to_the_semaphore(cheap, monkeypatch):
         def acquire(self, timeout):
             waits.append(timeout)
 
-    monkeypatch.setattr(hashers, "one_at_a_time", Busy())
+    monkeypatch.setattr(hashers, "hashing_slot", Busy())
 
     with pytest.raises(Unavailable):
         make_password(PASSWORD)
@@ -105,7 +105,7 @@ def test_turn_is_given_back_after_a_fault(cheap, impatient):
 
 @pytest.mark.parametrize("route", [LONG.login, LONG.signup])
 def test_client_who_waits_too_long_is_told_to_retry(api, impatient, route):
-    with hashers.one_at_a_time:
+    with hashers.hashing_slot:
         response = api.post(route, {"username": "dave", "password": PASSWORD})
 
     assert response.status_code == 503
@@ -115,7 +115,7 @@ def test_client_who_waits_too_long_is_told_to_retry(api, impatient, route):
 
 
 def test_staff_who_wait_too_long_are_told_to_retry(client, impatient):
-    with hashers.one_at_a_time:
+    with hashers.hashing_slot:
         response = client.post("/admin/login/", {"username": "root", "password": PASSWORD})
 
     assert response.status_code == 503
@@ -127,5 +127,5 @@ def test_password_that_is_too_long_matches_nothing_and_is_not_hashed(cheap, impa
     stored = make_password(longest, hasher=algorithm)
     assert check_password(longest, stored)
 
-    with hashers.one_at_a_time:
+    with hashers.hashing_slot:
         assert not check_password(longest + "x", stored)

@@ -37,11 +37,11 @@ def right(api, routes, **extra):
 
 
 def test_login_gives_a_token_that_works(api, routes, dave):
-    answer = right(api, routes)
+    response = right(api, routes)
 
     token = Token.objects.get(user=dave).key
-    assert answer.status_code == 200
-    assert answer.json() == {"token": token}
+    assert response.status_code == 200
+    assert response.json() == {"token": token}
     assert api.get(routes.reservations, headers={"authorization": f"Token {token}"}).status_code == 200
 
 
@@ -50,43 +50,43 @@ def test_second_login_gives_the_same_token(api, routes, dave):
 
 
 def test_username_is_read_as_it_was_stored(api, routes, dave):
-    answer = api.post(routes.login, {"username": "d\uff41ve", "password": PASSWORD})
+    response = api.post(routes.login, {"username": "d\uff41ve", "password": PASSWORD})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("username", ["dave", "nobody"])
 def test_refusal_does_not_tell_whether_the_username_exists(api, routes, dave, username):
-    answer = api.post(routes.login, {"username": username, "password": "wrong"})
+    response = api.post(routes.login, {"username": username, "password": "wrong"})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"non_field_errors": ["The username or the password is wrong."]}
+    assert response.status_code == 400
+    assert response.json() == {"non_field_errors": ["The username or the password is wrong."]}
 
 
 def test_inactive_account_is_refused_like_a_wrong_password(api, routes, dave):
     User.objects.update(is_active=False)
 
-    answer = right(api, routes)
+    response = right(api, routes)
 
-    assert answer.status_code == 400
-    assert answer.json() == {"non_field_errors": ["The username or the password is wrong."]}
+    assert response.status_code == 400
+    assert response.json() == {"non_field_errors": ["The username or the password is wrong."]}
 
 
 @pytest.mark.parametrize("body", [{}, {"username": "dave"}, {"password": PASSWORD}, {"username": "", "password": ""}])
 def test_missing_values_are_refused_on_their_field(api, routes, body):
-    answer = api.post(routes.login, body)
+    response = api.post(routes.login, body)
 
-    assert answer.status_code == 400
-    assert set(answer.json()) <= {"username", "password"}
+    assert response.status_code == 400
+    assert set(response.json()) <= {"username", "password"}
 
 
 def test_hash_of_the_old_kind_is_read_and_renewed(api, routes):
     dave = User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
 
-    answer = right(api, routes)
+    response = right(api, routes)
 
     dave.refresh_from_db()
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert dave.password.startswith("scrypt$")
 
 
@@ -95,11 +95,11 @@ def test_limit_counts_failures_by_address_and_username(api, routes, settings, da
     wrong(api, routes)
     wrong(api, routes)
 
-    answer = right(api, routes)
+    response = right(api, routes)
 
-    assert answer.status_code == 429
-    assert answer.json()["code"] == "throttled"
-    assert 0 < int(answer["Retry-After"]) <= 60
+    assert response.status_code == 429
+    assert response.json()["code"] == "throttled"
+    assert 0 < int(response["Retry-After"]) <= 60
     assert right(api, routes, REMOTE_ADDR="192.0.2.1").status_code == 200
     assert api.post(routes.login, {"username": "erin", "password": "wrong"}).status_code == 400
 
@@ -181,9 +181,9 @@ def test_client_cannot_choose_its_address(api, routes, settings, dave):
     settings.THROTTLE_LOGIN = rate("1/min")
     wrong(api, routes, headers={"x-forwarded-for": "192.0.2.1"})
 
-    answer = wrong(api, routes, headers={"x-forwarded-for": "192.0.2.2"})
+    response = wrong(api, routes, headers={"x-forwarded-for": "192.0.2.2"})
 
-    assert answer.status_code == 429
+    assert response.status_code == 429
 
 
 def test_trusted_proxy_tells_the_address(api, routes, settings, dave):
@@ -191,9 +191,9 @@ def test_trusted_proxy_tells_the_address(api, routes, settings, dave):
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
     wrong(api, routes, headers={"x-forwarded-for": "192.0.2.1"})
 
-    answer = wrong(api, routes, headers={"x-forwarded-for": "192.0.2.2"})
+    response = wrong(api, routes, headers={"x-forwarded-for": "192.0.2.2"})
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
 
 
 def test_windows_that_are_over_are_forgotten(api, routes, settings, dave):
@@ -322,9 +322,9 @@ def test_right_guess_among_many_at_once_does_not_slip_through(api, routes, setti
 
     monkeypatch.setattr("authentication.login.authenticate", fail_elsewhere_meanwhile)
 
-    answer = right(api, routes)
+    response = right(api, routes)
 
-    assert answer.status_code == 429
+    assert response.status_code == 429
     assert not Token.objects.exists()
 
 

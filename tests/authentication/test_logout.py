@@ -5,10 +5,10 @@ from rest_framework.authtoken.models import Token
 def test_logout_takes_the_token_away(as_user, bob, routes):
     client = as_user(bob)
 
-    answer = client.post(routes.logout)
+    response = client.post(routes.logout)
 
-    assert answer.status_code == 204
-    assert answer.content == b""
+    assert response.status_code == 204
+    assert response.content == b""
     assert not Token.objects.exists()
     assert client.post(routes.logout).status_code == 401
 
@@ -26,10 +26,10 @@ def test_logout_leaves_others_signed_in(as_user, bob, carol, routes):
     ["", "Token", "Token x", "Token " + "0" * 40, "Token a b", "Bearer " + "0" * 40, "Token nul\0", "Token ü"],
 )
 def test_whoever_has_no_token_is_nobody(api, routes, authorization):
-    answer = api.post(routes.logout, HTTP_AUTHORIZATION=authorization)
+    response = api.post(routes.logout, HTTP_AUTHORIZATION=authorization)
 
-    assert answer.status_code == 401
-    assert answer["WWW-Authenticate"] == "Token"
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == "Token"
 
 
 def test_inactive_account_is_nobody(as_user, bob, routes):

@@ -10,25 +10,25 @@ DAVE = {"username": "dave", "email": "dave@example.org", "password": "correct ho
 
 
 def test_signup_creates_an_account(api, routes):
-    answer = api.post(routes.signup, DAVE)
+    response = api.post(routes.signup, DAVE)
 
     dave = User.objects.get(username="dave")
-    assert answer.status_code == 201
-    assert answer.json() == {"id": dave.pk, "username": "dave", "email": "dave@example.org"}
+    assert response.status_code == 201
+    assert response.json() == {"id": dave.pk, "username": "dave", "email": "dave@example.org"}
     assert dave.check_password("correct horse battery")
 
 
 def test_signup_takes_a_form(api, routes):
-    answer = api.post(routes.signup, DAVE, format="multipart")
+    response = api.post(routes.signup, DAVE, format="multipart")
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
 
 
 def test_email_is_optional(api, routes):
-    answer = api.post(routes.signup, {"username": "dave", "password": DAVE["password"]})
+    response = api.post(routes.signup, {"username": "dave", "password": DAVE["password"]})
 
-    assert answer.status_code == 201
-    assert answer.json()["email"] == ""
+    assert response.status_code == 201
+    assert response.json()["email"] == ""
 
 
 def test_password_is_hashed_with_scrypt(api, routes):
@@ -72,27 +72,27 @@ def test_nothing_else_can_be_set(api, routes, privilege):
     ],
 )
 def test_bad_values_are_refused_on_their_field(api, routes, field, value):
-    answer = api.post(routes.signup, DAVE | {field: value})
+    response = api.post(routes.signup, DAVE | {field: value})
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
     assert not User.objects.exists()
 
 
 @pytest.mark.parametrize("field", ["username", "password"])
 def test_missing_values_are_refused_on_their_field(api, routes, field):
-    answer = api.post(routes.signup, {name: value for name, value in DAVE.items() if name != field})
+    response = api.post(routes.signup, {name: value for name, value in DAVE.items() if name != field})
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
 
 
 @pytest.mark.parametrize("username", ["bob", "b\uff4fb"], ids=["same", "look-alike"])
 def test_taken_username_is_refused(api, routes, bob, username):
-    answer = api.post(routes.signup, DAVE | {"username": username})
+    response = api.post(routes.signup, DAVE | {"username": username})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"username": ["A user with that username already exists."]}
+    assert response.status_code == 400
+    assert response.json() == {"username": ["A user with that username already exists."]}
 
 
 def test_username_taken_meanwhile_is_refused(api, routes, monkeypatch):
@@ -104,10 +104,10 @@ def test_username_taken_meanwhile_is_refused(api, routes, monkeypatch):
 
     monkeypatch.setattr(SignupSerializer, "validate", take_it_first)
 
-    answer = api.post(routes.signup, DAVE)
+    response = api.post(routes.signup, DAVE)
 
-    assert answer.status_code == 400
-    assert answer.json() == {"username": ["A user with that username already exists."]}
+    assert response.status_code == 400
+    assert response.json() == {"username": ["A user with that username already exists."]}
 
 
 def test_limit_counts_signups_by_address(api, routes, settings):
@@ -115,12 +115,12 @@ def test_limit_counts_signups_by_address(api, routes, settings):
     api.post(routes.signup, DAVE | {"username": "first"})
     api.post(routes.signup, DAVE | {"username": "second"})
 
-    answer = api.post(routes.signup, DAVE)
+    response = api.post(routes.signup, DAVE)
     elsewhere = api.post(routes.signup, DAVE, REMOTE_ADDR="192.0.2.1")
 
-    assert answer.status_code == 429
-    assert answer.json()["code"] == "throttled"
-    assert 0 < int(answer["Retry-After"]) <= 24 * 60 * 60
+    assert response.status_code == 429
+    assert response.json()["code"] == "throttled"
+    assert 0 < int(response["Retry-After"]) <= 24 * 60 * 60
     assert elsewhere.status_code == 201
 
 
@@ -162,9 +162,9 @@ def test_methods_that_are_refused_are_not_counted(api, routes, settings):
 def test_limit_can_be_switched_off(api, routes, settings):
     settings.THROTTLE_SIGNUP = rate("off")
 
-    answers = [api.post(routes.signup, DAVE | {"username": f"dave{number}"}) for number in range(3)]
+    responses = [api.post(routes.signup, DAVE | {"username": f"dave{number}"}) for number in range(3)]
 
-    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    assert [response.status_code for response in responses] == [201, 201, 201]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -54,7 +54,7 @@ def book(event, *users):
 def test_organizer_finds_an_event_and_reads_why_its_capacity_is_too_small(admin, event, bob, carol):
     book(event, bob, carol)
 
-    follow(admin.get_by_role("link", name="Coming events"))
+    follow(admin.get_by_role("link", name="Upcoming events"))
     admin.get_by_role("searchbox").fill("Conc")
     follow(admin.get_by_role("button", name="Search"))
     follow(admin.locator("#result_list").get_by_role("link", name="Concert"))

@@ -21,7 +21,7 @@ RENDERERS = [
 
 @pytest.mark.parametrize(("debug", "there"), [("true", True), ("false", False)])
 def test_browsable_api_is_for_development(debug, there):
-    answer = subprocess.run(
+    response = subprocess.run(
         [sys.executable, "manage.py", "shell", "--no-imports", "--command", "\n".join(RENDERERS)],
         cwd=settings.BASE_DIR,
         env=os.environ | {"DEBUG": debug},
@@ -30,7 +30,7 @@ def test_browsable_api_is_for_development(debug, there):
         check=True,
     )
 
-    assert ("BrowsableAPIRenderer" in answer.stdout) == there
+    assert ("BrowsableAPIRenderer" in response.stdout) == there
 
 
 def test_browsable_api_brings_its_own_assets(visit, event, monkeypatch, settings):

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from eventmanagement.schema import OPERATIONS
+from eventmanagement.api.openapi import OPERATIONS
 from reservation.models import Reservation
 
 SWAGGER = "/docs/swagger/"
@@ -24,13 +24,13 @@ def execute(page: Page, operation: str, **parameters: str) -> Locator:
     for name, value in parameters.items():
         block.locator(f"tr[data-param-name='{name}'] input").fill(value)
     block.get_by_role("button", name="Execute", exact=True).click()
-    answer = block.locator(".live-responses-table .response")
-    expect(answer).to_be_visible()
-    return answer
+    response = block.locator(".live-responses-table .response")
+    expect(response).to_be_visible()
+    return response
 
 
-def body(answer: Locator) -> str:
-    return answer.locator(".response-col_description .highlight-code").first.inner_text()
+def body(response: Locator) -> str:
+    return response.locator(".response-col_description .highlight-code").first.inner_text()
 
 
 def authorize(page: Page, token: str) -> None:
@@ -103,6 +103,6 @@ def test_link_opens_its_operation(visit):
 def test_duration_of_a_request_is_shown(visit):
     visit.page.goto(SWAGGER)
 
-    answer = execute(visit.page, "event_list")
+    response = execute(visit.page, "event_list")
 
-    expect(answer).to_contain_text("Request duration")
+    expect(response).to_contain_text("Request duration")

@@ -30,16 +30,16 @@ def book(event, *users):
     event.refresh_from_db()
 
 
-def shown(answer):
-    return [event.title for event in answer.context["cl"].result_list]
+def shown(response):
+    return [event.title for event in response.context["cl"].result_list]
 
 
 def test_list_shows_how_much_is_booked(boss, event, bob):
     book(event, bob)
 
-    answer = boss.get(LIST)
+    response = boss.get(LIST)
 
-    assert '<progress max="10" value="1"></progress> 1 of 10' in answer.text
+    assert '<progress max="10" value="1"></progress> 1 of 10' in response.text
 
 
 def test_list_takes_as_many_queries_for_many_events_as_for_one(
@@ -62,7 +62,7 @@ def test_list_takes_as_many_queries_for_many_events_as_for_one(
         ("seats=sold_out", ["full"]),
         ("seats=few", ["nearly"]),
         ("seats=left", ["over", "empty", "nearly"]),
-        ("start=coming", ["empty", "nearly", "full"]),
+        ("start=not_started", ["empty", "nearly", "full"]),
         ("start=started", ["over"]),
         ("q=harbour", ["nearly"]),
         ("q=alice", ["over", "empty", "nearly", "full"]),
@@ -79,9 +79,9 @@ def test_list_is_filtered_searched_and_sorted(boss, alice, event_of, people, que
     book(nearly, *crowd)
     book(full, *crowd[:2])
 
-    answer = boss.get(f"{LIST}?{query}")
+    response = boss.get(f"{LIST}?{query}")
 
-    assert shown(answer) == titles
+    assert shown(response) == titles
 
 
 def test_event_is_added_with_all_its_seats_and_logged(boss, alice):
@@ -95,18 +95,18 @@ def test_event_is_added_with_all_its_seats_and_logged(boss, alice):
 
 
 def test_organizer_is_proposed_as_oneself(boss):
-    answer = boss.get(ADD)
+    response = boss.get(ADD)
 
-    assert answer.context["adminform"].form.initial["organizer"] == answer.context["user"].pk
+    assert response.context["adminform"].form.initial["organizer"] == response.context["user"].pk
 
 
 def test_event_that_is_over_is_refused(boss, alice):
     start = timezone.now() - timedelta(days=1)
     new = Event(title="Gone", organizer=alice, capacity=5, start_time=start, end_time=start + timedelta(hours=1))
 
-    answer = boss.post(ADD, form_of(new))
+    response = boss.post(ADD, form_of(new))
 
-    assert errors(answer) == {"end_time": ["The event is already over."]}
+    assert errors(response) == {"end_time": ["The event is already over."]}
 
 
 def test_event_that_started_more_than_a_year_ago_is_refused(boss, alice):
@@ -152,9 +152,9 @@ def test_description_that_is_too_long_is_refused(boss, event):
 
 
 def test_event_that_ends_before_it_starts_is_refused(boss, event):
-    answer = boss.post(page(event), form_of(event, **moment("end_time", event.start_time - timedelta(hours=1))))
+    response = boss.post(page(event), form_of(event, **moment("end_time", event.start_time - timedelta(hours=1))))
 
-    assert errors(answer) == {"__all__": ["The event must end after it starts."]}
+    assert errors(response) == {"__all__": ["The event must end after it starts."]}
 
 
 def test_capacity_moves_the_seats_and_is_logged(boss, event, bob):
@@ -170,10 +170,10 @@ def test_capacity_moves_the_seats_and_is_logged(boss, event, bob):
 def test_capacity_below_the_reserved_is_an_error_of_its_field(boss, event, bob, carol):
     book(event, bob, carol)
 
-    answer = boss.post(page(event), form_of(event, capacity=1))
+    response = boss.post(page(event), form_of(event, capacity=1))
 
     event.refresh_from_db()
-    assert errors(answer) == {
+    assert errors(response) == {
         "capacity": ["The capacity can't be less than the number of seats already reserved, 2."],
     }
     assert event.capacity == 10
@@ -211,22 +211,22 @@ def test_deleting_takes_the_reservations_along_and_is_logged(boss, event, bob, e
     assert LogEntry.objects.get().action_flag == DELETION
 
 
-def test_first_page_says_how_full_the_coming_events_are(boss, alice, bob, event_of):
+def test_first_page_says_how_full_the_upcoming_events_are(boss, alice, bob, event_of):
     book(event_of(alice, title="Tomorrow", capacity=1), bob)
     event_of(alice, title="Later", start_time=timezone.now() + timedelta(days=9))
     event_of(alice, title="Yesterday", start_time=timezone.now() - timedelta(days=1))
 
-    answer = boss.get("/admin/")
+    response = boss.get("/admin/")
 
-    assert [event.title for event in answer.context["events"]] == ["Tomorrow", "Later"]
-    assert "1 of 11 seats booked, in 2 coming events." in answer.text
-    assert "sold out" in answer.text
+    assert [event.title for event in response.context["events"]] == ["Tomorrow", "Later"]
+    assert "1 of 11 seats booked, in 2 upcoming events." in response.text
+    assert "sold out" in response.text
 
 
 def test_first_page_tells_nothing_to_those_who_may_not_see_events(event):
-    answer = staff("eve", "view_user").get("/admin/")
+    response = staff("eve", "view_user").get("/admin/")
 
-    assert "Coming events" not in answer.text
+    assert "Upcoming events" not in response.text
 
 
 def test_viewer_sees_and_changes_nothing(event):
@@ -244,12 +244,12 @@ def test_old_page_writes_what_was_edited_on_it_alone(boss, event):
     opened = form_of(event)
     Event.objects.filter(pk=event.pk).update(title="Renamed meanwhile", capacity=50)
 
-    answer = boss.post(
+    response = boss.post(
         page(event),
         opened | {f"initial-{name}": value for name, value in opened.items()} | {"description": "Edited here."},
     )
 
-    assert answer.status_code == 302
+    assert response.status_code == 302
     event.refresh_from_db()
     assert (event.title, event.capacity, event.description) == ("Renamed meanwhile", 50, "Edited here.")
 
@@ -260,15 +260,15 @@ def test_old_page_is_checked_beside_what_has_changed_since(boss, event):
     Event.objects.filter(pk=event.pk).update(**earlier)
     later = moment("start_time", event.start_time + timedelta(hours=1))
 
-    answer = boss.post(page(event), opened | {f"initial-{name}": value for name, value in opened.items()} | later)
+    response = boss.post(page(event), opened | {f"initial-{name}": value for name, value in opened.items()} | later)
 
-    assert "The event must end after it starts." in answer.content.decode()
+    assert "The event must end after it starts." in response.content.decode()
 
 
 def test_page_of_an_event_deleted_meanwhile_says_so(boss, event, monkeypatch):
     form = form_of(event, title="Renamed")
     monkeypatch.setattr(EventQuerySet, "locked", lambda events: events.none())
 
-    answer = boss.post(page(event), form)
+    response = boss.post(page(event), form)
 
-    assert "This event was deleted meanwhile." in answer.content.decode()
+    assert "This event was deleted meanwhile." in response.content.decode()

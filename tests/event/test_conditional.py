@@ -21,11 +21,11 @@ def status(client, address, tag):
 
 
 def test_what_is_unchanged_is_not_sent_again(api, address, tag):
-    answer = api.get(address, headers={"if-none-match": tag})
+    response = api.get(address, headers={"if-none-match": tag})
 
-    assert answer.status_code == 304
-    assert answer.content == b""
-    assert answer["ETag"] == tag
+    assert response.status_code == 304
+    assert response.content == b""
+    assert response["ETag"] == tag
 
 
 @pytest.mark.parametrize("spelled", ["W/{}", '"other", {}', "*"])
@@ -56,11 +56,11 @@ def test_head_is_conditional_too(api, address, tag):
 def test_booking_changes_the_tag(api, address, tag, bob, event):
     Reservation.objects.book(user=bob, event_id=event.pk)
 
-    answer = api.get(address, headers={"if-none-match": tag})
+    response = api.get(address, headers={"if-none-match": tag})
 
-    assert answer.status_code == 200
-    assert 'seats_remaining":9' in answer.content.decode()
-    assert answer["ETag"] != tag
+    assert response.status_code == 200
+    assert 'seats_remaining":9' in response.content.decode()
+    assert response["ETag"] != tag
 
 
 @pytest.mark.parametrize(

@@ -16,28 +16,28 @@ CONCERT = {
 
 
 def test_creator_becomes_the_organizer(as_user, alice, routes):
-    answer = as_user(alice).post(routes.events, CONCERT)
+    response = as_user(alice).post(routes.events, CONCERT)
 
     event = Event.objects.get()
-    assert answer.status_code == 201
-    assert answer.json() == CONCERT | {"id": event.pk, "seats_remaining": 120, "organizer": alice.pk}
+    assert response.status_code == 201
+    assert response.json() == CONCERT | {"id": event.pk, "seats_remaining": 120, "organizer": alice.pk}
 
 
 def test_nobody_signed_in_is_refused(api, routes):
-    answer = api.post(routes.events, CONCERT)
+    response = api.post(routes.events, CONCERT)
 
-    assert answer.status_code == 401
-    assert answer["WWW-Authenticate"] == "Token"
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == "Token"
 
 
 def test_description_may_be_empty_and_doors_unknown(as_user, alice, routes):
     sent = {field: CONCERT[field] for field in ("title", "start_time", "end_time", "capacity")}
 
-    answer = as_user(alice).post(routes.events, sent)
+    response = as_user(alice).post(routes.events, sent)
 
-    assert answer.status_code == 201
-    assert answer.json()["description"] == ""
-    assert answer.json()["show_time"] is None
+    assert response.status_code == 201
+    assert response.json()["description"] == ""
+    assert response.json()["show_time"] is None
 
 
 def test_what_is_not_the_clients_to_say_is_ignored(as_user, alice, bob, routes):
@@ -87,10 +87,10 @@ def test_times_are_answered_in_utc(as_user, alice, routes):
     ],
 )
 def test_bad_values_are_refused_on_their_field(as_user, alice, routes, field, value):
-    answer = as_user(alice).post(routes.events, CONCERT | {field: value})
+    response = as_user(alice).post(routes.events, CONCERT | {field: value})
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
     assert not Event.objects.exists()
 
 
@@ -104,37 +104,37 @@ def test_longest_texts_are_kept(as_user, alice, routes, field, length):
 
 @pytest.mark.parametrize("field", ["title", "start_time", "end_time", "capacity"])
 def test_missing_values_are_refused_on_their_field(as_user, alice, routes, field):
-    answer = as_user(alice).post(routes.events, {name: value for name, value in CONCERT.items() if name != field})
+    response = as_user(alice).post(routes.events, {name: value for name, value in CONCERT.items() if name != field})
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
 
 
 @pytest.mark.parametrize("end", [CONCERT["start_time"], "2999-06-01T18:59:59Z"], ids=["at once", "before"])
 def test_event_must_end_after_it_starts(as_user, alice, routes, end):
-    answer = as_user(alice).post(routes.events, CONCERT | {"end_time": end, "show_time": None})
+    response = as_user(alice).post(routes.events, CONCERT | {"end_time": end, "show_time": None})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"end_time": ["The event must end after it starts."]}
+    assert response.status_code == 400
+    assert response.json() == {"end_time": ["The event must end after it starts."]}
 
 
 def test_event_that_is_over_is_refused(as_user, alice, routes):
     end = timezone.now() - timedelta(seconds=1)
     times = {"start_time": end - timedelta(hours=1), "end_time": end, "show_time": None}
 
-    answer = as_user(alice).post(routes.events, CONCERT | times)
+    response = as_user(alice).post(routes.events, CONCERT | times)
 
-    assert answer.status_code == 400
-    assert answer.json() == {"end_time": ["The event is already over."]}
+    assert response.status_code == 400
+    assert response.json() == {"end_time": ["The event is already over."]}
 
 
 def test_event_that_runs_is_welcome(as_user, alice, routes):
     now = timezone.now()
     times = {"start_time": now - timedelta(hours=1), "end_time": now + timedelta(hours=1), "show_time": None}
 
-    answer = as_user(alice).post(routes.events, CONCERT | times)
+    response = as_user(alice).post(routes.events, CONCERT | times)
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
 
 
 @pytest.mark.parametrize(("days", "status"), [(364, 201), (366, 400)])

@@ -8,10 +8,10 @@ def test_reservations_go_with_the_event(as_user, alice, bob, routes, event, even
     Reservation.objects.book(user=bob, event_id=event.pk)
     kept = Reservation.objects.book(user=bob, event_id=other.pk)
 
-    answer = as_user(alice).delete(routes.event(event))
+    response = as_user(alice).delete(routes.event(event))
 
-    assert answer.status_code == 204
-    assert answer.content == b""
+    assert response.status_code == 204
+    assert response.content == b""
     assert list(Event.objects.all()) == [other]
     assert list(Reservation.objects.all()) == [kept]
     assert_balanced()

@@ -19,34 +19,34 @@ MATINEE = {
 
 
 def test_organizer_replaces_the_event(as_user, alice, routes, event):
-    answer = as_user(alice).put(routes.event(event), MATINEE)
+    response = as_user(alice).put(routes.event(event), MATINEE)
 
-    assert answer.status_code == 200
-    assert answer.json() == MATINEE | {"id": event.pk, "seats_remaining": 20, "organizer": alice.pk}
-    assert as_user(alice).get(routes.event(event)).json() == answer.json()
+    assert response.status_code == 200
+    assert response.json() == MATINEE | {"id": event.pk, "seats_remaining": 20, "organizer": alice.pk}
+    assert as_user(alice).get(routes.event(event)).json() == response.json()
 
 
 def test_organizer_changes_one_field(as_user, alice, routes, event):
     before = as_user(alice).get(routes.event(event)).json()
 
-    answer = as_user(alice).patch(routes.event(event), {"title": "Matinee"})
+    response = as_user(alice).patch(routes.event(event), {"title": "Matinee"})
 
-    assert answer.status_code == 200
-    assert answer.json() == before | {"title": "Matinee"}
+    assert response.status_code == 200
+    assert response.json() == before | {"title": "Matinee"}
 
 
 def test_put_wants_the_whole_event(as_user, alice, routes, event):
-    answer = as_user(alice).put(routes.event(event), {"title": "Matinee"})
+    response = as_user(alice).put(routes.event(event), {"title": "Matinee"})
 
-    assert answer.status_code == 400
-    assert answer.json().keys() == {"start_time", "end_time", "capacity"}
+    assert response.status_code == 400
+    assert response.json().keys() == {"start_time", "end_time", "capacity"}
 
 
 def test_what_is_not_the_clients_to_say_is_ignored(as_user, alice, bob, routes, event):
-    answer = as_user(alice).patch(routes.event(event), {"id": 77, "seats_remaining": 1, "organizer": bob.pk})
+    response = as_user(alice).patch(routes.event(event), {"id": 77, "seats_remaining": 1, "organizer": bob.pk})
 
-    assert answer.status_code == 200
-    assert (answer.json()["id"], answer.json()["seats_remaining"], answer.json()["organizer"]) == (
+    assert response.status_code == 200
+    assert (response.json()["id"], response.json()["seats_remaining"], response.json()["organizer"]) == (
         event.pk,
         10,
         alice.pk,
@@ -66,9 +66,9 @@ def test_only_the_organizer_may(api, as_user, bob, routes, event, method):
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
 def test_event_that_is_not_there(as_user, alice, routes, method):
-    answer = getattr(as_user(alice), method)(routes.event(99), MATINEE)
+    response = getattr(as_user(alice), method)(routes.event(99), MATINEE)
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
@@ -81,9 +81,9 @@ def test_event_deleted_meanwhile_is_not_there(as_user, alice, routes, event, met
 
     monkeypatch.setattr(EventViewSet, "check_object_permissions", delete_it_then)
 
-    answer = getattr(as_user(alice), method)(routes.event(event), MATINEE)
+    response = getattr(as_user(alice), method)(routes.event(event), MATINEE)
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -95,27 +95,27 @@ def test_event_deleted_meanwhile_is_not_there(as_user, alice, routes, event, met
     ],
 )
 def test_changed_times_are_checked_against_those_that_stay(as_user, alice, routes, event, changes, refused):
-    answer = as_user(alice).patch(routes.event(event), changes)
+    response = as_user(alice).patch(routes.event(event), changes)
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == [refused]
+    assert response.status_code == 400
+    assert list(response.json()) == [refused]
 
 
 def test_doors_can_become_unknown_again(as_user, alice, routes, event):
     as_user(alice).patch(routes.event(event), {"show_time": event.start_time})
 
-    answer = as_user(alice).patch(routes.event(event), {"show_time": None})
+    response = as_user(alice).patch(routes.event(event), {"show_time": None})
 
-    assert answer.json()["show_time"] is None
+    assert response.json()["show_time"] is None
 
 
 def test_capacity_moves_the_seats_that_remain(as_user, alice, bob, routes, event):
     Reservation.objects.book(user=bob, event_id=event.pk)
 
-    answer = as_user(alice).patch(routes.event(event), {"capacity": 4})
+    response = as_user(alice).patch(routes.event(event), {"capacity": 4})
 
-    assert answer.status_code == 200
-    assert (answer.json()["capacity"], answer.json()["seats_remaining"]) == (4, 3)
+    assert response.status_code == 200
+    assert (response.json()["capacity"], response.json()["seats_remaining"]) == (4, 3)
     assert seats_left(event) == 3
 
 
@@ -145,10 +145,10 @@ def test_text_that_is_too_long_is_refused_on_its_field(as_user, alice, routes, e
 
 @pytest.mark.parametrize("capacity", [0, -5, 2**31, None, "x"])
 def test_bad_capacity_is_refused_on_its_field(as_user, alice, routes, event, capacity):
-    answer = as_user(alice).patch(routes.event(event), {"capacity": capacity})
+    response = as_user(alice).patch(routes.event(event), {"capacity": capacity})
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["capacity"]
+    assert response.status_code == 400
+    assert list(response.json()) == ["capacity"]
 
 
 def test_largest_capacity_comes_and_goes(as_user, alice, bob, routes, event):
@@ -180,6 +180,6 @@ def test_start_long_ago_can_stay(as_user, alice, routes, event_of, method):
 def test_past_event_can_still_be_edited(as_user, alice, routes, event):
     begin(event)
 
-    answer = as_user(alice).patch(routes.event(event), {"description": "It was good."})
+    response = as_user(alice).patch(routes.event(event), {"description": "It was good."})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200

@@ -9,9 +9,9 @@ from tests.database import READ_LIMITS
 from tests.ledger import begin, sell_out
 
 
-def titles(answer):
-    assert answer.status_code == 200, answer.json()
-    return [event["title"] for event in answer.json()["results"]]
+def titles(response):
+    assert response.status_code == 200, response.json()
+    return [event["title"] for event in response.json()["results"]]
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def programme(alice, bob, event_of):
 
 
 def test_everybody_reads_events(api, routes, event):
-    answer = api.get(routes.event(event))
+    response = api.get(routes.event(event))
 
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "id": event.pk,
         "title": "Concert",
         "description": "",
@@ -42,7 +42,7 @@ def test_everybody_reads_events(api, routes, event):
         "seats_remaining": 10,
         "organizer": event.organizer_id,
     }
-    assert api.get(routes.events).json() == {"count": 1, "next": None, "previous": None, "results": [answer.json()]}
+    assert api.get(routes.events).json() == {"count": 1, "next": None, "previous": None, "results": [response.json()]}
 
 
 def test_reading_can_be_closed(api, as_user, bob, routes, event, settings):
@@ -55,10 +55,10 @@ def test_reading_can_be_closed(api, as_user, bob, routes, event, settings):
 
 @pytest.mark.parametrize("event_id", [0, 99, 2**63, 10**30, "x", "1.5", "-1", "9" * 5000])
 def test_event_that_is_not_there(api, routes, event_id):
-    answer = api.get(routes.event(event_id))
+    response = api.get(routes.event(event_id))
 
-    assert answer.status_code == 404
-    assert answer.json().keys() == {"detail"}
+    assert response.status_code == 404
+    assert response.json().keys() == {"detail"}
 
 
 @pytest.mark.parametrize("event_id", [99, 2**63])
@@ -140,10 +140,10 @@ def test_events_are_found_by_start(api, routes, programme):
     ],
 )
 def test_bad_values_are_refused_on_their_field(api, routes, field, value):
-    answer = api.get(f"{routes.events}?{field}={value}")
+    response = api.get(f"{routes.events}?{field}={value}")
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
 
 
 def test_search_of_seven_words_is_refused_in_a_sentence(api, routes):
@@ -185,10 +185,10 @@ def test_page_size_is_the_clients_up_to_a_hundred(api, routes, alice, event):
 
 @pytest.mark.parametrize("page", ["2", "0", "-1", "x", "9" * 4000, "9" * 5000, "99999999999999999999", "%00"])
 def test_page_that_is_not_there(api, routes, event, page):
-    answer = api.get(f"{routes.events}?page={page}")
+    response = api.get(f"{routes.events}?page={page}")
 
-    assert answer.status_code == 404
-    assert answer.json().keys() == {"detail"}
+    assert response.status_code == 404
+    assert response.json().keys() == {"detail"}
 
 
 def test_order_is_total(api, routes, alice, event_of):

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from event.exceptions import CapacityBelowReserved
 from event.models import Event
-from eventmanagement.database import violates
+from eventmanagement.database.errors import violates
 from reservation.models import Reservation
 from tests.ledger import assert_balanced, seats_left
 

@@ -3,9 +3,9 @@ from contextlib import suppress
 import pytest
 from django.db import IntegrityError, OperationalError
 
-from eventmanagement import breaker as module
-from eventmanagement.breaker import LockBreaker
-from eventmanagement.database import Unavailable
+from eventmanagement.database import breaker as module
+from eventmanagement.database.breaker import LockBreaker
+from eventmanagement.database.errors import Unavailable
 
 
 @pytest.fixture

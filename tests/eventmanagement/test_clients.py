@@ -5,8 +5,8 @@ import threading
 import pytest
 from django.test import RequestFactory
 
-from eventmanagement import clients
-from eventmanagement.clients import client_ip
+from eventmanagement.serving import client_ip as clients
+from eventmanagement.serving.client_ip import client_ip
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +129,7 @@ def test_header_is_believed_as_far_as_proxies_are_trusted(behind, proxies, forwa
 
 
 def warnings(caplog):
-    return [record for record in caplog.records if record.name == "eventmanagement.clients"]
+    return [record for record in caplog.records if record.name == "eventmanagement.serving.client_ip"]
 
 
 def test_header_that_is_ignored_is_warned_of_once(caplog):

@@ -8,7 +8,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.backends.postgresql import base
 
 from event.models import Event
-from eventmanagement.database import is_unavailable, lift_time_limit
+from eventmanagement.database.errors import is_unavailable, lift_time_limit
 from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation
 from tests.conftest import LONG

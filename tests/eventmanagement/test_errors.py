@@ -14,8 +14,8 @@ from django.test.client import encode_multipart
 from django.urls import URLResolver
 
 from event.models import EventQuerySet
-from eventmanagement import views
-from eventmanagement.database import Unavailable
+from eventmanagement.database.errors import Unavailable
+from eventmanagement.serving import health
 from eventmanagement.wsgi import application
 from tests.conftest import LONG, SHORT
 
@@ -41,14 +41,14 @@ def address(routes, name):
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("signed_in", [True, False])
 def test_methods_are_those_of_the_table(api, as_user, bob, routes, name, method, signed_in):
-    answer = (as_user(bob) if signed_in else api).generic(method, address(routes, name))
+    response = (as_user(bob) if signed_in else api).generic(method, address(routes, name))
 
     if method in TABLE[name]:
-        assert answer.status_code != 405
+        assert response.status_code != 405
     else:
-        assert answer.status_code == 405
-        assert answer["Content-Type"] == JSON
-        assert set(answer["Allow"].split(", ")) == TABLE[name]
+        assert response.status_code == 405
+        assert response["Content-Type"] == JSON
+        assert set(response["Allow"].split(", ")) == TABLE[name]
 
 
 @pytest.mark.parametrize(
@@ -59,22 +59,22 @@ def test_methods_are_those_of_the_table(api, as_user, bob, routes, name, method,
 def test_unknown_path_is_json(settings, path, method, debug):
     settings.DEBUG = debug
 
-    answer = getattr(Client(enforce_csrf_checks=True), method)(path)
+    response = getattr(Client(enforce_csrf_checks=True), method)(path)
 
-    assert answer.status_code == 404
-    assert answer["Content-Type"] == JSON
-    assert answer.json() == {"detail": "Not found."}
-    assert int(answer["Content-Length"]) == len(answer.content)
+    assert response.status_code == 404
+    assert response["Content-Type"] == JSON
+    assert response.json() == {"detail": "Not found."}
+    assert int(response["Content-Length"]) == len(response.content)
 
 
 @pytest.mark.parametrize("debug", [True, False])
 def test_wrong_host_is_json(api, settings, debug):
     settings.DEBUG = debug
 
-    answer = api.get(LONG.events, headers={"host": "evil.example"})
+    response = api.get(LONG.events, headers={"host": "evil.example"})
 
-    assert answer.status_code == 400
-    assert answer["Content-Type"] == JSON
+    assert response.status_code == 400
+    assert response["Content-Type"] == JSON
 
 
 @pytest.mark.parametrize("debug", [True, False])
@@ -83,11 +83,11 @@ def test_fault_is_json_and_logged(api, settings, monkeypatch, caplog, debug):
     monkeypatch.setattr(EventQuerySet, "order_by", lambda *fields: 1 / 0)
     api.raise_request_exception = False
 
-    answer = api.get(LONG.events, {"ordering": "capacity"})
+    response = api.get(LONG.events, {"ordering": "capacity"})
 
-    assert answer.status_code == 500
-    assert answer["Content-Type"] == JSON
-    assert answer.json() == {"detail": "Something went wrong here; it was logged."}
+    assert response.status_code == 500
+    assert response["Content-Type"] == JSON
+    assert response.json() == {"detail": "Something went wrong here; it was logged."}
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.exc_info[0] is ZeroDivisionError
 
@@ -118,13 +118,13 @@ def test_database_that_is_away_is_503(client, monkeypatch, path, error):
         raise error
 
     monkeypatch.setattr(EventQuerySet, "count", refuse)
-    monkeypatch.setattr(views, "connection", SimpleNamespace(cursor=refuse))
+    monkeypatch.setattr(health, "connection", SimpleNamespace(cursor=refuse))
 
-    answer = client.get(path)
+    response = client.get(path)
 
-    assert answer.status_code == 503
-    assert answer["Retry-After"] == "2"
-    assert answer.json()["code"] == "unavailable"
+    assert response.status_code == 503
+    assert response["Retry-After"] == "2"
+    assert response.json()["code"] == "unavailable"
 
 
 @pytest.mark.parametrize("state", ["42P01", "23505", "22003"])
@@ -169,27 +169,27 @@ def test_hostile_body_is_a_bad_request(as_user, alice, event, routes, name, body
     path = routes.event(event) if name == "event" else getattr(routes, name)
     method = "put" if name == "event" else "post"
 
-    answer = getattr(as_user(alice), method)(path, data=body, content_type=JSON)
+    response = getattr(as_user(alice), method)(path, data=body, content_type=JSON)
 
-    assert answer.status_code == 400
-    assert answer["Content-Type"] == JSON
+    assert response.status_code == 400
+    assert response["Content-Type"] == JSON
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "x", ""])
 def test_other_bodies_are_not_read(as_user, bob, routes, event, content_type):
-    answer = as_user(bob).generic("POST", routes.reservations, b'{"event_id": 1}', content_type=content_type)
+    response = as_user(bob).generic("POST", routes.reservations, b'{"event_id": 1}', content_type=content_type)
 
-    assert answer.status_code == 415
-    assert answer["Content-Type"] == JSON
+    assert response.status_code == 415
+    assert response["Content-Type"] == JSON
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"event_id=%00", b"--x\r\n\r\n\xff", b"&" * 2000, b"a=1&" * 2000])
 def test_hostile_form_is_a_bad_request(as_user, bob, routes, content_type, body):
-    answer = as_user(bob).post(routes.reservations, data=body, content_type=content_type)
+    response = as_user(bob).post(routes.reservations, data=body, content_type=content_type)
 
-    assert answer.status_code == 400
-    assert answer["Content-Type"] == JSON
+    assert response.status_code == 400
+    assert response["Content-Type"] == JSON
 
 
 @pytest.mark.parametrize(
@@ -302,26 +302,26 @@ def test_path_of_the_longest_size_is_matched(client):
 
 @pytest.mark.parametrize("value", ["Basic \0", "Basic AAAA", "Token " + "x" * 20_000, "\0", "Token \xff"])
 def test_hostile_authorization_is_nobody(routes, value):
-    answer = Client(headers={"authorization": value}).get(routes.reservations)
+    response = Client(headers={"authorization": value}).get(routes.reservations)
 
-    assert answer.status_code == 401
-    assert answer["Content-Type"] == JSON
+    assert response.status_code == 401
+    assert response["Content-Type"] == JSON
 
 
 @pytest.mark.parametrize("accept", ["text/html,*/*;q=0.1", "text/html", "nonsense", ""])
 def test_answers_are_json_whatever_is_accepted(api, routes, event, accept):
-    answer = api.get(routes.events, headers={"accept": accept})
+    response = api.get(routes.events, headers={"accept": accept})
 
-    assert answer.status_code == 200
-    assert answer["Content-Type"] == JSON
+    assert response.status_code == 200
+    assert response["Content-Type"] == JSON
 
 
 @pytest.mark.parametrize("path", [LONG.signup, SHORT.signup, "/admin/login/"])
 def test_chunked_body_is_asked_for_its_length(path):
-    answer = Client().post(path, b"{}", content_type=JSON, HTTP_TRANSFER_ENCODING="chunked")
+    response = Client().post(path, b"{}", content_type=JSON, HTTP_TRANSFER_ENCODING="chunked")
 
-    assert answer.status_code == 411
-    assert answer.json() == {"detail": "Send the body with its Content-Length."}
+    assert response.status_code == 411
+    assert response.json() == {"detail": "Send the body with its Content-Length."}
 
 
 def test_body_that_does_not_arrive_is_a_bad_request(api, routes, monkeypatch):
@@ -330,10 +330,10 @@ def test_body_that_does_not_arrive_is_a_bad_request(api, routes, monkeypatch):
 
     monkeypatch.setattr(HttpRequest, "read", break_off)
 
-    answer = api.post(routes.signup, {})
+    response = api.post(routes.signup, {})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"detail": "The body did not arrive."}
+    assert response.status_code == 400
+    assert response.json() == {"detail": "The body did not arrive."}
 
 
 @pytest.mark.parametrize(

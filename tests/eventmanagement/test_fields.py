@@ -5,7 +5,7 @@ from rest_framework.exceptions import ValidationError
 
 from authentication.serializers import CredentialsSerializer, SignupSerializer
 from event.serializers import EventSerializer
-from eventmanagement.fields import CharField, EmailField
+from eventmanagement.api.fields import CharField, EmailField
 
 TOO_LONG = "Ensure this field has no more than 5 characters."
 INVALID = "Not a valid string."

@@ -6,8 +6,8 @@ import pytest
 from django.db import InterfaceError, transaction
 from django.http import HttpResponse
 
-from eventmanagement.logs import RequestLog
-from eventmanagement.middleware import ApiSpeaksJson
+from eventmanagement.serving.logs import RequestLogMiddleware
+from eventmanagement.serving.middleware import JsonErrorMiddleware
 from reservation.models import Reservation
 
 
@@ -22,7 +22,7 @@ def lines():
 
 
 def requests_of(lines):
-    return [line for line in lines if line["logger"] == "eventmanagement.logs"]
+    return [line for line in lines if line["logger"] == "eventmanagement.serving.logs"]
 
 
 def movements_of(lines):
@@ -42,7 +42,7 @@ def test_request_is_one_line(as_user, bob, event, lines):
     assert line.pop("message").startswith(f"GET /api/event/events/{event.pk}/ 200 in ")
     assert line == {
         "level": "INFO",
-        "logger": "eventmanagement.logs",
+        "logger": "eventmanagement.serving.logs",
         "request_id": "abc-1",
         "method": "GET",
         "route": "api/event/events/<int:pk>/",
@@ -62,10 +62,10 @@ def test_every_answer_carries_an_id_of_its_own(client, lines, path):
 
 @pytest.mark.parametrize("given", ["", "x" * 65, "two words", 'quote"', "line\nfeed", "ünïcode"])
 def test_id_that_is_not_decent_is_replaced(client, given):
-    answer = client.get("/healthz", HTTP_X_REQUEST_ID=given)
+    response = client.get("/healthz", HTTP_X_REQUEST_ID=given)
 
-    assert answer["X-Request-ID"] != given
-    assert len(answer["X-Request-ID"]) == 32
+    assert response["X-Request-ID"] != given
+    assert len(response["X-Request-ID"]) == 32
 
 
 def test_decent_id_is_kept(client):
@@ -165,9 +165,9 @@ def test_wrong_host_is_one_line(client, lines, method):
 def test_path_can_neither_forge_nor_flood_the_log(rf, caplog, path, logged, unavailable):
     request = rf.get(path)
     if unavailable:
-        ApiSpeaksJson(None).process_exception(request, InterfaceError("closed"))
+        JsonErrorMiddleware(None).process_exception(request, InterfaceError("closed"))
     else:
-        RequestLog(lambda request: HttpResponse())(request)
+        RequestLogMiddleware(lambda request: HttpResponse())(request)
 
     [record] = caplog.records
     assert record.getMessage().startswith(f"GET {logged}{': the database' if unavailable else ' 200 in '}")

@@ -10,8 +10,8 @@ from django.http import HttpResponse, JsonResponse
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import ValidationError
 
-from eventmanagement.documentation import one_at_a_time, rendered_document
-from eventmanagement.schema import OPERATIONS
+from eventmanagement.api.documentation import generation_lock, rendered_document
+from eventmanagement.api.openapi import OPERATIONS
 from tests.openapi import DocumentedClient, check, document, fits
 
 WITHOUT_TOKEN = {"signup", "login", "event_list", "event_retrieve"}
@@ -48,9 +48,9 @@ def test_version_is_that_of_the_project():
 
 
 def test_document_is_served(api):
-    answer = api.get("/schema/", headers={"accept": "application/json"})
+    response = api.get("/schema/", headers={"accept": "application/json"})
 
-    assert answer.json()["info"]["title"] == "Event management"
+    assert response.json()["info"]["title"] == "Event management"
 
 
 MEDIA_TYPES = {
@@ -77,7 +77,7 @@ def test_document_is_generated_once_for_each_renderer(api, monkeypatch):
     generate = SchemaGenerator.get_schema
 
     def generate_and_count(*args, **options):
-        generated.append(one_at_a_time.locked())
+        generated.append(generation_lock.locked())
         return generate(*args, **options)
 
     monkeypatch.setattr(SchemaGenerator, "get_schema", generate_and_count)
@@ -120,7 +120,7 @@ def test_operation_is_described(name):
     assert ("security" not in operation) == (name in WITHOUT_TOKEN)
     assert "503" in operation["responses"]
     assert {"413", "415"} <= operation["responses"].keys() or "requestBody" not in operation
-    assert all(answer["description"] for answer in operation["responses"].values())
+    assert all(response["description"] for response in operation["responses"].values())
 
 
 def test_short_paths_are_left_out():
@@ -163,15 +163,15 @@ def test_examples_run_as_they_stand_on_a_fresh_database():
 
     def run(name):
         method, path, operation = operations()[name]
-        [content] = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+        [content] = [response for status, response in operation["responses"].items() if status.startswith("2")]
         sent = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
         body = next((example["value"] for example in sent.values()), None)
-        answer = getattr(client, method)(re.sub(r"{\w+}", "1", path), body)
+        response = getattr(client, method)(re.sub(r"{\w+}", "1", path), body)
         examples = content.get("content", {}).get("application/json", {}).get("examples", {})
         for example in examples.values():
-            assert steady(answer.json()) == steady(example["value"])
-        assert str(answer.status_code) in operation["responses"]
-        return answer
+            assert steady(response.json()) == steady(example["value"])
+        assert str(response.status_code) in operation["responses"]
+        return response
 
     run("signup")
     client.credentials(HTTP_AUTHORIZATION=f"Token {run('login').json()['token']}")
@@ -197,7 +197,7 @@ def json(body, status=200, headers=None):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "answer"),
+    ("method", "path", "response"),
     [
         ("GET", EVENT, json({}, status=418)),
         ("GET", EVENT, json({"id": 1})),
@@ -210,13 +210,13 @@ def json(body, status=200, headers=None):
     ],
     ids=["status", "missing", "unknown", "code", "short path", "header", "body", "media type"],
 )
-def test_answer_that_is_not_as_documented_is_noticed(method, path, answer):
+def test_answer_that_is_not_as_documented_is_noticed(method, path, response):
     with pytest.raises((AssertionError, ValidationError)):
-        check(method, path, answer)
+        check(method, path, response)
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "answer"),
+    ("method", "path", "response"),
     [
         ("GET", EVENT, json({"detail": "No Event matches the given query."}, status=404)),
         ("GET", "/api/nowhere/", HttpResponse(b"<html>", status=404)),
@@ -224,5 +224,5 @@ def test_answer_that_is_not_as_documented_is_noticed(method, path, answer):
         ("TRACE", EVENT, json({"detail": "No."}, status=405)),
     ],
 )
-def test_answer_that_is_as_documented_passes(method, path, answer):
-    check(method, path, answer)
+def test_answer_that_is_as_documented_passes(method, path, response):
+    check(method, path, response)

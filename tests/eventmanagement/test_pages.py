@@ -7,10 +7,10 @@ from django.test.utils import CaptureQueriesContext
 
 
 def test_root_leads_to_swagger(client):
-    answer = client.get("/", follow=True)
+    response = client.get("/", follow=True)
 
-    assert answer.redirect_chain == [("/docs/swagger/", 302)]
-    assert answer.status_code == 200
+    assert response.redirect_chain == [("/docs/swagger/", 302)]
+    assert response.status_code == 200
 
 
 def test_swagger_loads_nothing_from_elsewhere(client):
@@ -28,8 +28,8 @@ def test_swagger_loads_nothing_from_elsewhere(client):
     ],
 )
 def test_assets_are_served_here(client, path):
-    with closing(client.get(path)) as answer:
-        assert answer.status_code == 200
+    with closing(client.get(path)) as response:
+        assert response.status_code == 200
 
 
 def test_document_names_the_long_paths_alone(client):
@@ -48,10 +48,10 @@ def test_document_names_the_long_paths_alone(client):
 
 
 def test_admin_asks_who_is_there(client):
-    answer = client.get("/admin/", follow=True)
+    response = client.get("/admin/", follow=True)
 
-    assert answer.redirect_chain == [("/admin/login/?next=/admin/", 302)]
-    assert answer.status_code == 200
+    assert response.redirect_chain == [("/admin/login/?next=/admin/", 302)]
+    assert response.status_code == 200
 
 
 def test_no_script_reads_the_admins_cookies(client, admin_user):
@@ -73,26 +73,26 @@ def test_admin_counts_a_list_once(admin_client, rows):
 
 def test_healthz_asks_no_database(client, django_assert_num_queries):
     with django_assert_num_queries(0):
-        answer = client.get("/healthz")
+        response = client.get("/healthz")
 
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "ok"}
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
 
 
 def test_readyz_asks_the_database(client, django_assert_num_queries):
     with django_assert_num_queries(1):
-        answer = client.get("/readyz")
+        response = client.get("/readyz")
 
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "ok"}
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
 
 
 def test_answers_carry_security_headers(client, event):
-    answer = client.get("/api/event/events/")
+    response = client.get("/api/event/events/")
 
-    assert answer["X-Content-Type-Options"] == "nosniff"
-    assert answer["X-Frame-Options"] == "DENY"
-    assert answer["Referrer-Policy"] == "same-origin"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["X-Frame-Options"] == "DENY"
+    assert response["Referrer-Policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("path", ["/schema/", "/docs/swagger/"])
@@ -107,16 +107,16 @@ def test_documents_ask_for_no_csrf_token(path):
 
 
 def test_document_has_no_version_to_ask_for(client):
-    answer = client.get("/schema/", {"version": "2\0"})
+    response = client.get("/schema/", {"version": "2\0"})
 
-    assert answer.status_code == 200
-    assert answer["Content-Disposition"] == 'inline; filename="Event management.yaml"'
+    assert response.status_code == 200
+    assert response["Content-Disposition"] == 'inline; filename="Event management.yaml"'
 
 
 def test_api_touches_neither_sessions_nor_forms_nor_messages(as_user, bob, routes, event):
-    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk})
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk})
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     for attribute in ("session", "_messages", "csrf_processing_done"):
-        assert not hasattr(answer.wsgi_request, attribute)
-    assert not answer.cookies
+        assert not hasattr(response.wsgi_request, attribute)
+    assert not response.cookies

@@ -10,8 +10,8 @@ from django.db import connection
 
 from event.filters import EventFilter
 from event.models import Event, EventQuerySet
-from eventmanagement import pagination
-from eventmanagement.pagination import LongListPaginator
+from eventmanagement.api import pagination
+from eventmanagement.api.pagination import LongListPaginator
 from reservation.models import Reservation
 from tests.database import READ_LIMITS
 from tests.ledger import sell_out
@@ -67,12 +67,12 @@ def test_count_is_taken_again_when_its_time_is_over(api, routes, five, long_from
 def test_one_request_renews_a_count_and_the_others_go_on_with_it(api, routes, five, long_from_three, monkeypatch):
     count(api, routes.events)
     five[0].delete()
-    count_rows, answers = EventQuerySet.count, []
+    count_rows, responses = EventQuerySet.count, []
 
     def ask_meanwhile(events):
-        if not answers:
-            answers.append(None)
-            answers.append(count(api, routes.events))
+        if not responses:
+            responses.append(None)
+            responses.append(count(api, routes.events))
         return count_rows(events)
 
     monkeypatch.setattr(EventQuerySet, "count", ask_meanwhile)
@@ -80,7 +80,7 @@ def test_one_request_renews_a_count_and_the_others_go_on_with_it(api, routes, fi
     monkeypatch.setattr(time, "time", lambda: later)
 
     assert count(api, routes.events) == 4
-    assert answers == [None, 5]
+    assert responses == [None, 5]
 
 
 def test_count_of_a_list_that_became_short_is_exact(api, routes, five, long_from_three, monkeypatch):

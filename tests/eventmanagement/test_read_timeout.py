@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.serializers import ListSerializer
 
 from event.models import EventQuerySet
-from eventmanagement.database import read_timeout
+from eventmanagement.database.errors import read_timeout
 from reservation.models import Reservation, ReservationQuerySet
 
 # Without the suite's own transaction around it, each statement is what it is in production.

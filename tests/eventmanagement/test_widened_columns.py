@@ -4,7 +4,7 @@ import pytest
 from django.db import connection, transaction
 
 from event.models import READ_EVENT, Event
-from eventmanagement.postgresql import Prepared
+from eventmanagement.database.postgresql import Prepared
 from reservation.models import Reservation
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, sell_out

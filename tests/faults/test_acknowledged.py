@@ -25,23 +25,23 @@ class Sale:
     """What the clients together know, and whether they go on."""
 
     def __init__(self):
-        self.answers = Counter()
+        self.responses = Counter()
         self.changed = threading.Condition()
         self.is_over = False
 
     def count(self, outcome):
         with self.changed:
-            self.answers[outcome] += 1
+            self.responses[outcome] += 1
             self.changed.notify_all()
 
     def acknowledged(self):
-        return sum(count for outcome, count in self.answers.items() if outcome in (201, 204, 400))
+        return sum(count for outcome, count in self.responses.items() if outcome in (201, 204, 400))
 
-    def wait_for_more(self, answers):
+    def wait_for_more(self, responses):
         """Wait until so many more requests were answered as if nothing had happened."""
         with self.changed:
-            enough = self.acknowledged() + answers
-            assert self.changed.wait_for(lambda: self.acknowledged() >= enough, PATIENCE), self.answers
+            enough = self.acknowledged() + responses
+            assert self.changed.wait_for(lambda: self.acknowledged() >= enough, PATIENCE), self.responses
 
 
 def client(service, sale, token, events, seed):
@@ -57,19 +57,19 @@ def client(service, sale, token, events, seed):
         held = known.pop(event, None)
         try:
             if held is None:
-                answer = service.request("POST", "/api/reservations/", {"event_id": event}, token)
+                response = service.request("POST", "/api/reservations/", {"event_id": event}, token)
             else:
-                answer = service.request("DELETE", f"/api/reservations/{held}/", None, token)
+                response = service.request("DELETE", f"/api/reservations/{held}/", None, token)
         except (OSError, http.client.HTTPException):
             sale.count("no answer")
             continue
-        sale.count(answer.status)
-        if answer.status == 201:
-            known[event] = answer.json["id"]
-        elif answer.status in (204, 404):
+        sale.count(response.status)
+        if response.status == 201:
+            known[event] = response.json["id"]
+        elif response.status in (204, 404):
             known[event] = None
-        elif answer.status == 400:
-            known[event] = answer.json.get("reservation")
+        elif response.status == 400:
+            known[event] = response.json.get("reservation")
     return known
 
 
@@ -109,4 +109,4 @@ def test_no_acknowledged_seat_is_lost(tmp_path):
     print(f"{len(faults)} faults, {dict(sale.answers)}, {len(acknowledged)} acknowledged, {len(lost)} lost")
     assert lost == {}
     assert "Every seat is accounted for." in audit
-    assert sale.answers.keys() <= {201, 204, 400, 404, 503, "no answer"}
+    assert sale.responses.keys() <= {201, 204, 400, 404, 503, "no answer"}

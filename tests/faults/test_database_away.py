@@ -62,11 +62,11 @@ def routes(event):
     ]
 
 
-def assert_unavailable(answer):
-    assert answer.status == 503
-    assert answer.headers["Content-Type"] == "application/json"
-    assert int(answer.headers["Retry-After"]) > 0
-    assert answer.json["code"] == "unavailable"
+def assert_unavailable(response):
+    assert response.status == 503
+    assert response.headers["Content-Type"] == "application/json"
+    assert int(response.headers["Retry-After"]) > 0
+    assert response.json["code"] == "unavailable"
 
 
 def test_every_route_is_503_while_the_database_is_down_and_heals(service, cluster, token, event):
@@ -88,9 +88,9 @@ def test_connections_survive_a_restart_unseen(service, cluster, token, event):
     cluster.stop()
     cluster.start()
 
-    answers = [service.request("GET", f"/api/events/{event}/", None, token) for _ in range(8)]
+    responses = [service.request("GET", f"/api/events/{event}/", None, token) for _ in range(8)]
 
-    assert {answer.status for answer in answers} == {200}
+    assert {response.status for response in responses} == {200}
 
 
 def test_lock_that_is_not_to_be_had_is_503_and_changes_nothing(service, cluster, token, event):
@@ -104,8 +104,8 @@ def test_lock_that_is_not_to_be_had_is_503_and_changes_nothing(service, cluster,
         ]
         read = service.request("GET", f"/api/events/{event}/")
 
-    for answer in refused:
-        assert_unavailable(answer)
+    for response in refused:
+        assert_unavailable(response)
     assert (read.status, read.json["seats_remaining"]) == (200, 5)
     assert service.request("POST", "/api/reservations/", {"event_id": event}, token).status == 201
 

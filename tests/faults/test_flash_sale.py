@@ -31,8 +31,8 @@ def test_every_sale_sells_what_there_is(tmp_path):
             event = service.request("POST", "/api/events/", EVENT, tokens[0]).json["id"]
 
             def book(token, event=event):
-                answer = service.request("POST", "/api/reservations/", {"event_id": event}, token)
-                return answer.json.get("code", answer.status)
+                response = service.request("POST", "/api/reservations/", {"event_id": event}, token)
+                return response.json.get("code", response.status)
 
             outcomes.append(Counter(crowd.map(book, tokens)))
         audit = service.manage("check_seats")

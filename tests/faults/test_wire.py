@@ -22,13 +22,13 @@ def send(service, raw):
     """Send bytes and give the status, the headers and the body of the first answer."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as wire:
         wire.sendall(raw)
-        with wire.makefile("rb") as answer:
-            status = int(answer.readline().split()[1])
+        with wire.makefile("rb") as response:
+            status = int(response.readline().split()[1])
             headers = {}
-            while (line := answer.readline().strip()) != b"":
+            while (line := response.readline().strip()) != b"":
                 name, _, value = line.decode().partition(": ")
                 headers[name.lower()] = value
-            return status, headers, answer.read(int(headers.get("content-length", 0)))
+            return status, headers, response.read(int(headers.get("content-length", 0)))
 
 
 HOST = b"Host: localhost\r\n"
@@ -147,7 +147,7 @@ def test_clients_who_stop_in_mid_request_do_not_stop_the_server(service):
 
 
 def test_client_who_sends_far_too_much_reads_why(service):
-    answer = service.request("POST", "/api/signup/", {"username": "x" * 20_000_000})
+    response = service.request("POST", "/api/signup/", {"username": "x" * 20_000_000})
 
-    assert answer.status == 413
-    assert answer.json == {"detail": "The body is too large."}
+    assert response.status == 413
+    assert response.json == {"detail": "The body is too large."}

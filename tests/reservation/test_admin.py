@@ -42,27 +42,27 @@ def test_sold_out_event_is_an_error_of_the_form(boss, alice, bob, carol, event_o
     event = event_of(alice, capacity=1)
     book(event, bob)
 
-    answer = boss.post(ADD, {"event": event.pk, "user": carol.pk})
+    response = boss.post(ADD, {"event": event.pk, "user": carol.pk})
 
-    assert errors(answer) == {"__all__": ["This event has no seats left."]}
+    assert errors(response) == {"__all__": ["This event has no seats left."]}
     assert not carol.reservations.exists()
 
 
 def test_second_seat_for_the_same_person_is_an_error_of_the_form(boss, event, bob):
     book(event, bob)
 
-    answer = boss.post(ADD, {"event": event.pk, "user": bob.pk})
+    response = boss.post(ADD, {"event": event.pk, "user": bob.pk})
 
-    assert errors(answer) == {"__all__": ["bob already holds a seat at this event."]}
+    assert errors(response) == {"__all__": ["bob already holds a seat at this event."]}
     assert seats_left(event) == 9
 
 
 def test_event_that_has_started_is_an_error_of_the_form(boss, alice, bob, event_of):
     event = event_of(alice, start_time=timezone.now() - timedelta(minutes=1))
 
-    answer = boss.post(ADD, {"event": event.pk, "user": bob.pk})
+    response = boss.post(ADD, {"event": event.pk, "user": bob.pk})
 
-    assert errors(answer).keys() == {"__all__"}
+    assert errors(response).keys() == {"__all__"}
     assert seats_left(event) == 10
 
 
@@ -84,9 +84,9 @@ def test_several_are_cancelled_at_once(boss, alice, bob, carol, event_of):
     first, second = event_of(alice), event_of(alice)
     held = book(first, bob, carol) + book(second, bob, carol)
 
-    answer = delete_selected(boss, "reservation_reservation", held)
+    response = delete_selected(boss, "reservation_reservation", held)
 
-    assert "Successfully deleted 4 reservations." in answer.text
+    assert "Successfully deleted 4 reservations." in response.text
     assert (seats_left(first), seats_left(second)) == (10, 10)
     assert LogEntry.objects.count() == 4
 
@@ -94,17 +94,17 @@ def test_several_are_cancelled_at_once(boss, alice, bob, carol, event_of):
 def test_bulk_action_is_called_cancel(boss, event, bob):
     book(event, bob)
 
-    answer = boss.get(LIST)
+    response = boss.get(LIST)
 
-    assert '<option value="delete_selected">Cancel selected reservations</option>' in answer.text
+    assert '<option value="delete_selected">Cancel selected reservations</option>' in response.text
 
 
 def test_reservation_is_not_edited(boss, event, bob, carol):
     [reservation] = book(event, bob)
 
-    answer = boss.post(page("reservation_reservation", reservation), {"event": event.pk, "user": carol.pk})
+    response = boss.post(page("reservation_reservation", reservation), {"event": event.pk, "user": carol.pk})
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert Reservation.objects.get().user == bob
 
 
@@ -125,50 +125,50 @@ def test_list_takes_as_many_queries_for_many_reservations_as_for_one(
 def test_event_and_user_are_found_by_typing(boss, event, bob, kind, text):
     name = {"event": event.title, "user": "bob"}[text]
 
-    answer = boss.get(
+    response = boss.get(
         "/admin/autocomplete/",
         {"app_label": "reservation", "model_name": "reservation", "field_name": text, "term": name[:3]},
     )
 
-    assert [result["text"] for result in answer.json()["results"]] == [name]
+    assert [result["text"] for result in response.json()["results"]] == [name]
 
 
 def test_page_of_an_event_lists_the_first_attendees_and_links_to_all(boss, alice, event_of, people):
     event = event_of(alice, capacity=100)
     held = book(event, *people(MOST_SHOWN + 1))
 
-    answer = boss.get(page("event_event", event))
+    response = boss.get(page("event_event", event))
 
     links = [f'<a href="{page("reservation_reservation", reservation)}">' for reservation in held]
-    assert [link in answer.text for link in links] == [True] * MOST_SHOWN + [False]
-    assert f'<a href="{LIST}?event__id__exact={event.pk}">All {MOST_SHOWN + 1} reservations</a>' in answer.text
-    assert f'<a href="{ADD}?event={event.pk}">Book for somebody</a>' in answer.text
+    assert [link in response.text for link in links] == [True] * MOST_SHOWN + [False]
+    assert f'<a href="{LIST}?event__id__exact={event.pk}">All {MOST_SHOWN + 1} reservations</a>' in response.text
+    assert f'<a href="{ADD}?event={event.pk}">Book for somebody</a>' in response.text
 
 
 def test_link_to_all_finds_the_reservations_of_one_event(boss, alice, bob, event_of):
     [wanted] = book(event_of(alice), bob)
     book(event_of(alice), bob)
 
-    answer = boss.get(f"{LIST}?event__id__exact={wanted.event_id}")
+    response = boss.get(f"{LIST}?event__id__exact={wanted.event_id}")
 
-    assert list(answer.context["cl"].result_list) == [wanted]
+    assert list(response.context["cl"].result_list) == [wanted]
 
 
 def test_deleting_an_event_asks_with_the_number_of_its_reservations(boss, event, bob):
     book(event, bob)
 
-    answer = boss.get(reverse("admin:event_event_delete", args=[event.pk]))
+    response = boss.get(reverse("admin:event_event_delete", args=[event.pk]))
 
-    assert "Event: Concert (booked: 1)" in answer.text
+    assert "Event: Concert (booked: 1)" in response.text
 
 
 def test_page_of_a_user_shows_what_they_organize_and_attend(boss, alice, event):
     [reservation] = book(event, alice)
 
-    answer = boss.get(page("auth_user", alice))
+    response = boss.get(page("auth_user", alice))
 
-    assert f'<a href="{page("event_event", event)}">Concert</a>' in answer.text
-    assert f'<a href="{page("reservation_reservation", reservation)}">Concert</a>' in answer.text
+    assert f'<a href="{page("event_event", event)}">Concert</a>' in response.text
+    assert f'<a href="{page("reservation_reservation", reservation)}">Concert</a>' in response.text
 
 
 def test_deleting_a_user_gives_the_seats_back(boss, event, bob):

@@ -4,46 +4,46 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from event.models import Event
-from eventmanagement.database import Unavailable, violates
+from eventmanagement.database.errors import Unavailable, violates
 from reservation.models import MOST_TRIES, Reservation, ReservationManager
 from tests.ledger import assert_balanced, begin, seats_left, sell_out
 
 
 def test_booking_takes_a_seat(as_user, bob, routes, event):
-    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk})
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk})
 
     reservation = Reservation.objects.get()
-    assert answer.status_code == 201
-    assert answer.json() == {
+    assert response.status_code == 201
+    assert response.json() == {
         "id": reservation.pk,
         "event": as_user(bob).get(routes.event(event)).json(),
         "user": "bob",
         "created_at": reservation.created_at.isoformat().replace("+00:00", "Z"),
     }
-    assert answer.json()["event"]["seats_remaining"] == 9
+    assert response.json()["event"]["seats_remaining"] == 9
     assert_balanced()
 
 
 def test_booking_takes_a_form(as_user, bob, routes, event):
-    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk}, format="multipart")
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk}, format="multipart")
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
 
 
 def test_nobody_signed_in_is_refused(api, routes, event):
-    answer = api.post(routes.reservations, {"event_id": event.pk})
+    response = api.post(routes.reservations, {"event_id": event.pk})
 
-    assert answer.status_code == 401
-    assert answer["WWW-Authenticate"] == "Token"
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == "Token"
     assert seats_left(event) == 10
 
 
 def test_what_is_not_the_clients_to_say_is_ignored(as_user, bob, carol, routes, event):
-    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk, "user": carol.pk, "id": 77})
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk, "user": carol.pk, "id": 77})
 
-    assert answer.status_code == 201
-    assert answer.json()["user"] == "bob"
-    assert answer.json()["id"] != 77
+    assert response.status_code == 201
+    assert response.json()["user"] == "bob"
+    assert response.json()["id"] != 77
 
 
 def test_organizer_may_attend(as_user, alice, routes, event):
@@ -53,20 +53,20 @@ def test_organizer_may_attend(as_user, alice, routes, event):
 def test_sold_out_event_is_refused(as_user, bob, routes, event):
     sell_out(event)
 
-    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk})
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"detail": "This event has no seats left.", "code": "sold_out"}
+    assert response.status_code == 400
+    assert response.json() == {"detail": "This event has no seats left.", "code": "sold_out"}
     assert not Reservation.objects.exists()
 
 
 def test_second_seat_is_refused_and_names_the_first(as_user, bob, routes, event):
     first = as_user(bob).post(routes.reservations, {"event_id": event.pk}).json()
 
-    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk})
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk})
 
-    assert answer.status_code == 400
-    assert answer.json() == {
+    assert response.status_code == 400
+    assert response.json() == {
         "detail": "You already hold a seat at this event.",
         "code": "already_reserved",
         "reservation": first["id"],
@@ -79,19 +79,19 @@ def test_whoever_lost_the_answer_learns_of_the_seat(as_user, bob, routes, event,
     first = as_user(bob).post(routes.reservations, {"event_id": event.pk}).json()
     closed(event)
 
-    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk})
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk})
 
-    assert answer.json()["code"] == "already_reserved"
-    assert answer.json()["reservation"] == first["id"]
+    assert response.json()["code"] == "already_reserved"
+    assert response.json()["reservation"] == first["id"]
 
 
 def test_started_event_is_refused(as_user, bob, routes, event):
     begin(event)
 
-    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk})
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk})
 
-    assert answer.status_code == 400
-    assert answer.json() == {
+    assert response.status_code == 400
+    assert response.json() == {
         "detail": "This event has started: its seats can be neither booked nor cancelled any more.",
         "code": "event_started",
     }
@@ -107,18 +107,18 @@ def test_started_and_sold_out_event_is_started(as_user, bob, routes, event):
 
 @pytest.mark.parametrize("event_id", [99, 0, -1, 2**63, 10**30])
 def test_event_that_is_not_there(as_user, bob, routes, event_id):
-    answer = as_user(bob).post(routes.reservations, {"event_id": event_id})
+    response = as_user(bob).post(routes.reservations, {"event_id": event_id})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"event_id": ["There is no event with this id."]}
+    assert response.status_code == 400
+    assert response.json() == {"event_id": ["There is no event with this id."]}
 
 
 @pytest.mark.parametrize("body", [{}, {"event_id": None}, {"event_id": "x"}, {"event_id": [1]}, {"event_id": True}])
 def test_bad_values_are_refused_on_their_field(as_user, bob, routes, event, body):
-    answer = as_user(bob).post(routes.reservations, body)
+    response = as_user(bob).post(routes.reservations, body)
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["event_id"]
+    assert response.status_code == 400
+    assert list(response.json()) == ["event_id"]
     assert seats_left(event) == 10
 
 
@@ -135,10 +135,10 @@ def test_account_deleted_meanwhile_is_nobody(as_user, bob, routes, event, monkey
 
     monkeypatch.setattr(ReservationManager, "book", delete_bob_first)
 
-    answer = as_user(bob).post(routes.reservations, {"event_id": event.pk})
+    response = as_user(bob).post(routes.reservations, {"event_id": event.pk})
 
-    assert answer.status_code == 401
-    assert answer["WWW-Authenticate"] == "Token"
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == "Token"
     assert seats_left(event) == 10
 
 

@@ -14,10 +14,10 @@ def reservation(bob, event):
 
 
 def test_cancelling_frees_the_seat(as_user, bob, routes, event, reservation):
-    answer = as_user(bob).delete(routes.reservation(reservation))
+    response = as_user(bob).delete(routes.reservation(reservation))
 
-    assert answer.status_code == 204
-    assert answer.content == b""
+    assert response.status_code == 204
+    assert response.content == b""
     assert seats_left(event) == 10
     assert not Reservation.objects.exists()
 
@@ -32,9 +32,9 @@ def test_freed_seat_can_be_booked_again(as_user, bob, routes, event, reservation
 def test_cancelling_twice_frees_one_seat(as_user, bob, routes, event, reservation):
     as_user(bob).delete(routes.reservation(reservation))
 
-    answer = as_user(bob).delete(routes.reservation(reservation))
+    response = as_user(bob).delete(routes.reservation(reservation))
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
     assert seats_left(event) == 10
 
 
@@ -59,19 +59,19 @@ def test_reservation_gone_meanwhile_is_not_there(
 
     monkeypatch.setattr(ReservationViewSet, "perform_destroy", too_late)
 
-    answer = as_user(bob).delete(routes.reservation(reservation))
+    response = as_user(bob).delete(routes.reservation(reservation))
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
     assert_balanced()
 
 
 def test_started_event_keeps_its_seats(as_user, bob, routes, event, reservation):
     begin(event)
 
-    answer = as_user(bob).delete(routes.reservation(reservation))
+    response = as_user(bob).delete(routes.reservation(reservation))
 
-    assert answer.status_code == 400
-    assert answer.json()["code"] == "event_started"
+    assert response.status_code == 400
+    assert response.json()["code"] == "event_started"
     assert seats_left(event) == 9
     assert Reservation.objects.exists()
 
@@ -82,9 +82,9 @@ def test_nobody_signed_in_is_refused(api, routes, reservation):
 
 @pytest.mark.parametrize("person", ["alice", "carol"])
 def test_somebody_elses_reservation_is_not_there(as_user, request, routes, event, reservation, person):
-    answer = as_user(request.getfixturevalue(person)).delete(routes.reservation(reservation))
+    response = as_user(request.getfixturevalue(person)).delete(routes.reservation(reservation))
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
     assert seats_left(event) == 9
 
 

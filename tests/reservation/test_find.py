@@ -13,18 +13,18 @@ def two_seats(alice, bob, carol, event, event_of):
     return [Reservation.objects.book(user=bob, event_id=pk) for pk in (second.pk, event.pk)]
 
 
-def ids(answer):
-    assert answer.status_code == 200
-    return [reservation["id"] for reservation in answer.json()["results"]]
+def ids(response):
+    assert response.status_code == 200
+    return [reservation["id"] for reservation in response.json()["results"]]
 
 
 def test_person_sees_their_own(as_user, bob, routes, two_seats):
-    answer = as_user(bob).get(routes.reservations)
+    response = as_user(bob).get(routes.reservations)
 
-    assert ids(answer) == [reservation.pk for reservation in two_seats]
-    assert answer.json()["count"] == 2
-    assert answer.json()["results"][0] == as_user(bob).get(routes.reservation(two_seats[0])).json()
-    assert answer.json()["results"][0]["event"]["title"] == "Second"
+    assert ids(response) == [reservation.pk for reservation in two_seats]
+    assert response.json()["count"] == 2
+    assert response.json()["results"][0] == as_user(bob).get(routes.reservation(two_seats[0])).json()
+    assert response.json()["results"][0]["event"]["title"] == "Second"
 
 
 def test_reservations_are_found_by_event(as_user, bob, routes, event, two_seats):
@@ -34,10 +34,10 @@ def test_reservations_are_found_by_event(as_user, bob, routes, event, two_seats)
 
 @pytest.mark.parametrize("value", ["x", "1.5", "%00", "9" * 5000, "9223372036854775808"])
 def test_bad_event_is_refused_on_its_field(as_user, bob, routes, value):
-    answer = as_user(bob).get(f"{routes.reservations}?event={value}")
+    response = as_user(bob).get(f"{routes.reservations}?event={value}")
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["event"]
+    assert response.status_code == 400
+    assert list(response.json()) == ["event"]
 
 
 def test_nobody_signed_in_is_refused(api, routes, two_seats):
@@ -47,9 +47,9 @@ def test_nobody_signed_in_is_refused(api, routes, two_seats):
 
 @pytest.mark.parametrize("person", ["alice", "carol"])
 def test_somebody_elses_reservation_is_not_there(as_user, request, routes, two_seats, person):
-    answer = as_user(request.getfixturevalue(person)).get(routes.reservation(two_seats[0]))
+    response = as_user(request.getfixturevalue(person)).get(routes.reservation(two_seats[0]))
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
 
 
 @pytest.mark.parametrize("reservation_id", [0, 99, 2**63, 10**30, "x", "9" * 5000])
@@ -58,11 +58,11 @@ def test_reservation_that_is_not_there(as_user, bob, routes, reservation_id):
 
 
 def test_organizer_sees_who_attends(as_user, alice, bob, routes, event, two_seats):
-    answer = as_user(alice).get(routes.attendees(event))
+    response = as_user(alice).get(routes.attendees(event))
 
     first, second = Reservation.objects.filter(event=event)
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "count": 2,
         "next": None,
         "previous": None,
@@ -77,9 +77,9 @@ def test_attendees_come_in_pages(as_user, alice, people, routes, event):
     for person in people(3):
         Reservation.objects.book(user=person, event_id=event.pk)
 
-    answer = as_user(alice).get(routes.attendees(event), {"page_size": 2}).json()
+    response = as_user(alice).get(routes.attendees(event), {"page_size": 2}).json()
 
-    assert (answer["count"], len(answer["results"])) == (3, 2)
+    assert (response["count"], len(response["results"])) == (3, 2)
 
 
 def test_attendees_are_the_organizers_to_see(api, as_user, bob, routes, event, two_seats):

@@ -12,7 +12,7 @@ from django.db import IntegrityError, OperationalError, connection, models, tran
 
 from event.exceptions import SoldOut
 from event.models import EVENT_ID, TAKE_SEAT, Event, EventManager, EventQuerySet
-from eventmanagement.queries import CompiledQuery, QueryWithin
+from eventmanagement.database.queries import CompiledQuery, QueryWithin
 from reservation.models import BOOK, Reservation
 from tests.ledger import assert_balanced, seats_left
 from tests.races import LONGEST_RACE, race

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, transaction
 
 from event.exceptions import SoldOut
 from event.models import EVENT_LOCKS, TAKE_SEAT
-from eventmanagement.database import Unavailable, is_lock_timeout
+from eventmanagement.database.errors import Unavailable, is_lock_timeout
 from reservation.exceptions import AlreadyReserved
 from reservation.models import BOOK, TAKE_FIRST_SEAT, Reservation
 from tests.conftest import LONG

@@ -188,9 +188,9 @@ def test_admin_edits_an_event_while_people_book(admin_client, bob, event):
     form = form_of(event, title="Concerto")
     Reservation.objects.book(user=bob, event_id=event.pk)
 
-    answer = admin_client.post(reverse("admin:event_event_change", args=[event.pk]), form)
+    response = admin_client.post(reverse("admin:event_event_change", args=[event.pk]), form)
 
-    assert answer.status_code == 302
+    assert response.status_code == 302
     assert Event.objects.get().title == "Concerto"
     assert seats_left(event) == 9
 
@@ -204,17 +204,17 @@ def test_admin_resizes_an_event(admin_client, bob, event):
 
 
 def test_admin_reads_why_a_capacity_is_too_small(admin_client, crowd, event):
-    answer = admin_client.post(reverse("admin:event_event_change", args=[event.pk]), form_of(event, capacity=2))
+    response = admin_client.post(reverse("admin:event_event_change", args=[event.pk]), form_of(event, capacity=2))
 
-    assert answer.status_code == 200
-    assert "already reserved, 3." in answer.content.decode()
+    assert response.status_code == 200
+    assert "already reserved, 3." in response.content.decode()
     assert seats_left(event) == 7
 
 
 def test_admin_books_for_somebody(admin_client, bob, event):
-    answer = admin_client.post(reverse("admin:reservation_reservation_add"), {"user": bob.pk, "event": event.pk})
+    response = admin_client.post(reverse("admin:reservation_reservation_add"), {"user": bob.pk, "event": event.pk})
 
-    assert answer.status_code == 302
+    assert response.status_code == 302
     assert Reservation.objects.get().user == bob
     assert_balanced()
 
@@ -222,10 +222,10 @@ def test_admin_books_for_somebody(admin_client, bob, event):
 def test_admin_reads_why_a_booking_is_refused(admin_client, bob, event):
     Reservation.objects.book(user=bob, event_id=event.pk)
 
-    answer = admin_client.post(reverse("admin:reservation_reservation_add"), {"user": bob.pk, "event": event.pk})
+    response = admin_client.post(reverse("admin:reservation_reservation_add"), {"user": bob.pk, "event": event.pk})
 
-    assert answer.status_code == 200
-    assert "bob already holds a seat at this event." in answer.content.decode()
+    assert response.status_code == 200
+    assert "bob already holds a seat at this event." in response.content.decode()
     assert_balanced()
 
 

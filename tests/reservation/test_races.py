@@ -23,14 +23,16 @@ def clients(as_user, people):
     return [as_user(person) for person in people(16)]
 
 
-def outcomes(answers):
+def outcomes(responses):
     """Count the answers by status and, where one is refused by a rule, its code."""
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
+    for response in responses:
+        if isinstance(response, Exception):
+            raise response
     return Counter(
-        answer.status_code if answer.status_code != 400 else answer.json().get("code", answer.json().keys().__str__())
-        for answer in answers
+        response.status_code
+        if response.status_code != 400
+        else response.json().get("code", response.json().keys().__str__())
+        for response in responses
     )
 
 
@@ -42,9 +44,9 @@ def book(client, event):
 def test_many_people_and_few_seats(clients, alice, event_of, seats):
     event = event_of(alice, capacity=seats)
 
-    answers = race(book(client, event) for client in clients)
+    responses = race(book(client, event) for client in clients)
 
-    assert outcomes(answers) == {201: seats, "sold_out": 16 - seats}
+    assert outcomes(responses) == {201: seats, "sold_out": 16 - seats}
     assert seats_left(event) == 0
     assert_balanced()
 
@@ -52,20 +54,20 @@ def test_many_people_and_few_seats(clients, alice, event_of, seats):
 def test_every_buyer_sees_another_number_of_seats_left(clients, event_of, alice):
     event = event_of(alice, capacity=16)
 
-    answers = race(book(client, event) for client in clients)
+    responses = race(book(client, event) for client in clients)
 
-    assert sorted(answer.json()["event"]["seats_remaining"] for answer in answers) == list(range(16))
+    assert sorted(response.json()["event"]["seats_remaining"] for response in responses) == list(range(16))
 
 
 @pytest.mark.parametrize("seats", [1, 16])
 def test_one_person_and_many_clicks(as_user, bob, alice, event_of, seats):
     event = event_of(alice, capacity=seats)
 
-    answers = race([book(as_user(bob), event)] * 16)
+    responses = race([book(as_user(bob), event)] * 16)
 
-    assert outcomes(answers) == {201: 1, "already_reserved": 15}
+    assert outcomes(responses) == {201: 1, "already_reserved": 15}
     reservation = Reservation.objects.get()
-    assert {answer.json().get("reservation", reservation.pk) for answer in answers} == {reservation.pk}
+    assert {response.json().get("reservation", reservation.pk) for response in responses} == {reservation.pk}
     assert seats_left(event) == seats - 1
 
 
@@ -73,9 +75,9 @@ def test_one_reservation_and_many_cancels(as_user, bob, carol, event):
     Reservation.objects.book(user=carol, event_id=event.pk)
     reservation = Reservation.objects.book(user=bob, event_id=event.pk)
 
-    answers = race([partial(as_user(bob).delete, LONG.reservation(reservation))] * 8)
+    responses = race([partial(as_user(bob).delete, LONG.reservation(reservation))] * 8)
 
-    assert outcomes(answers) == {204: 1, 404: 7}
+    assert outcomes(responses) == {204: 1, 404: 7}
     assert seats_left(event) == 9
 
 
@@ -84,14 +86,14 @@ def test_cancels_hand_their_seats_to_those_who_wait(clients, people, alice, even
     holders, others = clients[:8], clients[8:]
     held = [book(client, event)().json()["id"] for client in holders]
 
-    answers = race(
+    responses = race(
         [partial(client.delete, LONG.reservation(pk)) for client, pk in zip(holders, held, strict=True)]
         + [book(client, event) for client in others]
     )
 
-    assert outcomes(answers[:8]) == {204: 8}
-    booked = outcomes(answers[8:])[201]
-    assert booked + outcomes(answers[8:])["sold_out"] == 8
+    assert outcomes(responses[:8]) == {204: 8}
+    booked = outcomes(responses[8:])[201]
+    assert booked + outcomes(responses[8:])["sold_out"] == 8
     assert seats_left(event) == 8 - booked
     assert_balanced()
 
@@ -99,12 +101,12 @@ def test_cancels_hand_their_seats_to_those_who_wait(clients, people, alice, even
 def test_editing_while_people_book_loses_no_seat(clients, as_user, alice, event):
     organizer = as_user(alice)
 
-    answers = race(
+    responses = race(
         [partial(organizer.patch, LONG.event(event), {"description": f"Edit {number}"}) for number in range(6)]
         + [book(client, event) for client in clients[:10]]
     )
 
-    assert outcomes(answers) == {200: 6, 201: 10}
+    assert outcomes(responses) == {200: 6, 201: 10}
     assert seats_left(event) == 0
     assert_balanced()
 
@@ -122,24 +124,24 @@ def test_shrinking_while_people_book_never_oversells(clients, as_user, alice, ev
     event = event_of(alice, capacity=12)
     organizer = as_user(alice)
 
-    answers = race(
+    responses = race(
         [partial(organizer.patch, LONG.event(event), {"capacity": capacity}) for capacity in (4, 6, 8, 10)]
         + [book(client, event) for client in clients[:12]]
     )
 
-    assert outcomes(answers).keys() <= {200, 201, "sold_out", "capacity_below_reserved"}
-    assert outcomes(answers)[201] == Reservation.objects.count()
+    assert outcomes(responses).keys() <= {200, 201, "sold_out", "capacity_below_reserved"}
+    assert outcomes(responses)[201] == Reservation.objects.count()
     assert_balanced()
 
 
 def test_deleting_the_event_while_people_book_ends_every_request(clients, as_user, alice, event):
-    answers = race(
+    responses = race(
         [book(client, event) for client in clients] + [partial(as_user(alice).delete, LONG.event(event))] * 2
     )
 
-    refused = outcomes(answers[:16])
+    refused = outcomes(responses[:16])
     assert refused.keys() <= {201, "sold_out", "dict_keys(['event_id'])"}
-    assert outcomes(answers[16:]) == {204: 1, 404: 1}
+    assert outcomes(responses[16:]) == {204: 1, 404: 1}
     assert not Event.objects.exists()
     assert not Reservation.objects.exists()
 
@@ -156,10 +158,10 @@ def test_deleting_people_while_they_cancel_gives_each_seat_back_once(clients, pe
         for reservation in reversed(held[person])
     ]
 
-    answers = race([person.delete for person in persons] + cancels)
+    responses = race([person.delete for person in persons] + cancels)
 
-    assert all(deleted[0] for deleted in answers[:6])
-    assert outcomes(answers[6:]).keys() <= {204, 401, 404}
+    assert all(deleted[0] for deleted in responses[:6])
+    assert outcomes(responses[6:]).keys() <= {204, 401, 404}
     assert not Reservation.objects.exists()
     assert_balanced()
 
@@ -172,12 +174,12 @@ def test_bulk_deletions_in_opposite_orders_do_not_deadlock(people, alice, event_
             Reservation.objects.book(user=person, event_id=event.pk)
     halves = [User.objects.filter(pk__in=[person.pk for person in half]) for half in (crowd[::2], crowd[1::2])]
 
-    answers = race(
+    responses = race(
         [half.delete for half in halves]
         + [Reservation.objects.filter(event__in=events).order_by("-event_id").delete] * 2
     )
 
-    assert [answer for answer in answers if isinstance(answer, Exception)] == []
+    assert [response for response in responses if isinstance(response, Exception)] == []
     assert not Reservation.objects.exists()
     assert_balanced()
 
@@ -186,9 +188,9 @@ def test_account_deleted_while_it_books_leaves_no_seat_behind(as_user, people, a
     events = [event_of(alice, capacity=10) for _ in range(8)]
     [person] = people(1)
 
-    answers = race([book(as_user(person), event) for event in events] + [person.delete])
+    responses = race([book(as_user(person), event) for event in events] + [person.delete])
 
-    assert outcomes(answers[:-1]).keys() <= {201, 401}
+    assert outcomes(responses[:-1]).keys() <= {201, 401}
     assert_balanced()
 
 

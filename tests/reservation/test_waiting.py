@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from event.exceptions import EventStarted, SoldOut
 from event.models import Event
-from eventmanagement.queries import CompiledQuery
+from eventmanagement.database.queries import CompiledQuery
 from reservation.exceptions import AlreadyReserved
 from reservation.models import BOOK, REASON, Reservation
 from tests.ledger import assert_balanced, begin, seats_left

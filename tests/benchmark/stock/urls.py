@@ -1,7 +1,7 @@
 from django.urls import include, path
 from rest_framework.routers import DefaultRouter
 
-from eventmanagement.views import readyz
+from eventmanagement.serving.health import readyz
 from tests.benchmark.stock.views import EventViewSet, ReservationViewSet
 
 router = DefaultRouter()

@@ -11,27 +11,27 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
-from eventmanagement.middleware import of_the_api
+from eventmanagement.serving.middleware import is_api_request
 
 
-class PagesOnly:
+class SkipForApi:
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request) if of_the_api(request) else super().__call__(request)
+        return self.get_response(request) if is_api_request(request) else super().__call__(request)
 
 
-class PageSessions(PagesOnly, SessionMiddleware):
+class AdminSessionMiddleware(SkipForApi, SessionMiddleware):
     """Sessions, for pages alone."""
 
 
-class PageForms(PagesOnly, CsrfViewMiddleware):
+class AdminCsrfMiddleware(SkipForApi, CsrfViewMiddleware):
     """The protection of forms, for pages alone: the API's views are exempt from it anyway."""
 
 
-class PageUsers(PagesOnly, AuthenticationMiddleware):
+class AdminAuthenticationMiddleware(SkipForApi, AuthenticationMiddleware):
     """The user of the session, for pages alone."""
 
 
-class PageMessages(PagesOnly, MessageMiddleware):
+class AdminMessageMiddleware(SkipForApi, MessageMiddleware):
     """Messages, for pages alone."""
 
 
@@ -39,7 +39,7 @@ class PagePolicies(CSPMiddleware):
     """What pages may load. For the API's answers it is written once, which takes as long as a query."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        if not of_the_api(request):
+        if not is_api_request(request):
             return super().process_response(request, response)
         response.headers[HEADER] = self.policy
         return response

@@ -32,7 +32,7 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
-class RequestLog:
+class RequestLogMiddleware:
     """Log every request once, when it is answered, and answer with its ``X-Request-ID``.
 
     The id is the client's own where it names a decent one. Neither headers nor bodies nor query

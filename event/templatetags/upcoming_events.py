@@ -1,4 +1,4 @@
-"""How full the coming events are, for the first page of the admin."""
+"""How full the upcoming events are, for the first page of the admin."""
 
 from typing import Any
 
@@ -14,12 +14,14 @@ MOST_SHOWN = 12
 register = template.Library()
 
 
-@register.inclusion_tag("admin/event/coming_events.html")
-def coming_events() -> dict[str, Any]:
+@register.inclusion_tag("admin/event/upcoming_events.html")
+def upcoming_events() -> dict[str, Any]:
     """The next events, and the sums over all that are to come."""
-    coming = Event.objects.upcoming()
-    sums = coming.aggregate(events=Count("pk"), seats=Sum("capacity"), booked=Sum(F("capacity") - F("seats_remaining")))
-    return {"events": coming[:MOST_SHOWN], "sums": sums}
+    upcoming = Event.objects.not_started()
+    sums = upcoming.aggregate(
+        events=Count("pk"), seats=Sum("capacity"), booked=Sum(F("capacity") - F("seats_remaining"))
+    )
+    return {"events": upcoming[:MOST_SHOWN], "sums": sums}
 
 
 @register.filter

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Field, Serializer
 
 
-class MethodsFirstMixin:
+class MethodNotAllowedFirstMixin:
     """Refuse a method that the view doesn't have before asking who sends it."""
 
     allowed_methods: list[str]
@@ -60,12 +60,12 @@ class ConditionalReadMixin:
             self.paginator.page.paginator.count,
         )
 
-    def _unless_known(self, rows: Iterable[Model], answer: Callable[[], Response], *more: Any) -> HttpResponse:
+    def _unless_known(self, rows: Iterable[Model], response: Callable[[], Response], *more: Any) -> HttpResponse:
         request = self.request
         said = [[getattr(row, field.attname) for field in row._meta.concrete_fields] for row in rows]
         asked = request.build_absolute_uri(), request.accepted_media_type, settings.PROJECT["version"]
         tag = f'"{blake2b(repr((said, more, asked)).encode(), digest_size=16).hexdigest()}"'
-        response = HttpResponseNotModified() if has_tag(request, tag) else answer()
+        response = HttpResponseNotModified() if has_tag(request, tag) else response()
         response["ETag"] = tag
         # Keep it, but ask each time: a seat may have been sold.
         response["Cache-Control"] = "no-cache"
@@ -82,7 +82,7 @@ def has_tag(request: Request, tag: str) -> bool:
     return tag in listed or listed.strip() == "*"
 
 
-class FieldsOnceMixin:
+class CachedFieldsMixin:
     """Show rows by fields that are made once for the class: they hold nothing of a request.
 
     REST framework makes them anew for each serializer, which takes longer than all they do then.

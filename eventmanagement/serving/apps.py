@@ -2,4 +2,4 @@ from django.contrib.admin import apps
 
 
 class AdminConfig(apps.AdminConfig):
-    default_site = "eventmanagement.admin.AdminSite"
+    default_site = "eventmanagement.serving.admin.AdminSite"

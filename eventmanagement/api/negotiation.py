@@ -10,7 +10,7 @@ from rest_framework.request import Request
 ANYTHING = "*/*"
 
 
-class JsonUnlessAsked(DefaultContentNegotiation):
+class LenientNegotiation(DefaultContentNegotiation):
     """Whoever accepts nothing that there is gets the first there is, in the API JSON, rather than a refusal."""
 
     def select_renderer(

@@ -14,7 +14,7 @@ from django.db.models import BigIntegerField, BooleanField, Expression, Field, F
 from django.db.models.sql import UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler
 
-from eventmanagement.postgresql import Prepared
+from eventmanagement.database.postgresql import Prepared
 
 
 class Parameter(Expression):

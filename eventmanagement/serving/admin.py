@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import SimpleTemplateResponse
 
-from eventmanagement.database import read_timeout
-from eventmanagement.search import SearchField
+from eventmanagement.api.search import SearchField
+from eventmanagement.database.errors import read_timeout
 
 View = Callable[..., HttpResponse]
 

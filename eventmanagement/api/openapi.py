@@ -9,8 +9,8 @@ from drf_spectacular import openapi
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.views import APIView
 
-from eventmanagement.exceptions import Refusal
-from eventmanagement.middleware import sentence
+from eventmanagement.api.exceptions import Refusal
+from eventmanagement.serving.middleware import sentence
 
 LONG_PATHS = ("/api/authentication/", "/api/event/", "/api/reservation/")
 
@@ -123,7 +123,7 @@ def operation(
     operation_id: str,
     summary: str,
     *,
-    answers: dict[int, Any],
+    responses: dict[int, Any],
     sends: dict[str, Any] | None = None,
     returns: dict[str, Any] | None = None,
     conditional: bool = False,
@@ -134,19 +134,19 @@ def operation(
     What every operation may answer is added: 503, and 413 and 415 where there is a body to read;
     304 where the read is conditional.
     """
-    answers = answers | UNAVAILABLE | (UNCHANGED if conditional else {})
-    for status in answers.keys() & {200, 201}:
-        answers[status] = OpenApiResponse(answers[status], HTTPStatus(status).phrase)
+    responses = responses | UNAVAILABLE | (UNCHANGED if conditional else {})
+    for status in responses.keys() & {200, 201}:
+        responses[status] = OpenApiResponse(responses[status], HTTPStatus(status).phrase)
     examples = []
     if sends:
-        answers |= UNREADABLE
+        responses |= UNREADABLE
         examples.append(OpenApiExample("A first try", sends, request_only=True))
     if returns:
         examples.append(OpenApiExample("Its answer", returns, response_only=True))
     return extend_schema(
         operation_id=operation_id,
         summary=summary,
-        responses=dict(sorted(answers.items())),
+        responses=dict(sorted(responses.items())),
         examples=examples,
         parameters=[*HEADERS, *(CONDITIONAL if conditional else [])],
         **options,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from django.db import DatabaseError
 
-from eventmanagement.database import Unavailable, is_lock_timeout
+from eventmanagement.database.errors import Unavailable, is_lock_timeout
 
 # Rows whose state is kept. A row that is forgotten is waited for as if its lock had never timed out.
 MOST_OPEN = 1000

@@ -12,10 +12,10 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventmanagement.mixins import has_tag
+from eventmanagement.api.mixins import has_tag
 
 # drf-spectacular fails where two threads generate their first document at once.
-one_at_a_time = Lock()
+generation_lock = Lock()
 
 
 class SchemaView(APIView):
@@ -29,7 +29,7 @@ class SchemaView(APIView):
 
     def get(self, request: Request) -> HttpResponse:
         renderer = request.accepted_renderer
-        with one_at_a_time:
+        with generation_lock:
             content, tag = rendered_document(type(renderer))
         if has_tag(request, tag):
             response = HttpResponseNotModified()

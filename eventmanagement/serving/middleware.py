@@ -8,8 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.response import Response
 
-from eventmanagement.database import is_unavailable
-from eventmanagement.logs import path_for_log
+from eventmanagement.database.errors import is_unavailable
+from eventmanagement.serving.logs import path_for_log
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +49,11 @@ def refusal(status: int, **more: str) -> JsonResponse:
     return response
 
 
-def of_the_api(request: HttpRequest) -> bool:
+def is_api_request(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
 
 
-class RequestLimits:
+class RequestLimitMiddleware:
     """Answer 404 to a path that is too long and 413 to a body, on every path and before anything parses them."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -80,7 +80,7 @@ def largest_body(content_type: str) -> int:
     return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
-class ApiSpeaksJson:
+class JsonErrorMiddleware:
     """Keep every answer under /api/ JSON.
 
     Django answers in HTML where a request never reaches a view of REST framework: a wrong Host,
@@ -92,7 +92,7 @@ class ApiSpeaksJson:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not of_the_api(request):
+        if not is_api_request(request):
             return self.get_response(request)
         response = self.get_response(request)
         # The pages of the browsable API, in development, are answers of REST framework's too.

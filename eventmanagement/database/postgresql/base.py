@@ -8,7 +8,7 @@ from psycopg import Error
 from psycopg.errors import FeatureNotSupported
 from psycopg.pq import TransactionStatus
 
-from eventmanagement.postgresql import Prepared
+from eventmanagement.database.postgresql import Prepared
 
 
 class Cursor(base.ServerBindingCursor):

@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventmanagement.database import read_timeout
+from eventmanagement.database.errors import read_timeout
 
 # Rows up to which a count is always exact.
 EXACT_COUNT = 10_000

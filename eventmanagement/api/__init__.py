@@ -1,0 +1,1 @@
+"""What speaks HTTP for the API: reading requests, refusing them, and describing the API."""

@@ -1,0 +1,1 @@
+"""What speaks to the database: its errors, its time limits, and statements that are prepared once."""
