@@ -13,12 +13,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework.authtoken import admin as authtoken_admin  # noqa: F401  (registers what is unregistered below)
 from rest_framework.authtoken.models import Token, TokenProxy
-from rest_framework.exceptions import Throttled
 
 from authentication.hashers import LONGEST_PASSWORD
 from authentication.login import log_in
 from authentication.serializers import LONGEST_USERNAME
 from authentication.tokens import revoke_token
+from eventmanagement.refusals import TooManyAttempts
 
 # Users in one statement; their keys are its parameters.
 BATCH = 500
@@ -44,8 +44,8 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
         if all(credentials.values()):
             try:
                 self.user_cache = log_in(self.request, **credentials)
-            except Throttled as throttled:
-                raise ValidationError(str(throttled.detail), code=throttled.default_code) from None
+            except TooManyAttempts as refusal:
+                raise ValidationError(str(refusal), code=refusal.code) from None
             if self.user_cache is None:
                 raise self.get_invalid_login_error()
             self.confirm_login_allowed(self.user_cache)

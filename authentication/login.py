@@ -17,7 +17,7 @@ ATTEMPTS_PER_FAILURE = 10
 def log_in(request: HttpRequest | Request, username: str, password: str) -> AbstractUser | None:
     """Give the account of this username and password, or None.
 
-    Raises Throttled, whatever the password, once too many have failed from this address, or for this
+    Raises TooManyAttempts, whatever the password, once too many have failed from this address, or for this
     username from this address, or once there were ATTEMPTS_PER_FAILURE times as many attempts for this
     username from this address, failed or not. No limit goes by the username alone: then anybody could
     lock the user out.

@@ -5,14 +5,14 @@ from datetime import datetime
 
 from django.db import models, transaction
 from django.utils import timezone
-from rest_framework.exceptions import Throttled
 
 from eventmanagement.environment import Rate
+from eventmanagement.refusals import TooManyAttempts
 
 
 class AttemptWindowManager(models.Manager):
     def spend(self, rate: Rate | None, *subject: str) -> None:
-        """Count one attempt of this subject, or raise Throttled where the rate has none left.
+        """Count one attempt of this subject, or raise TooManyAttempts where the rate has none left.
 
         Exact under concurrency: the count is taken under the lock of its row.
         """
@@ -32,7 +32,7 @@ class AttemptWindowManager(models.Manager):
             self._forget_ended(now)
 
     def refuse_if_spent(self, rate: Rate | None, *subject: str) -> None:
-        """Raise Throttled where the rate has no attempt left for this subject; count nothing."""
+        """Raise TooManyAttempts where the rate has no attempt left for this subject; count nothing."""
         if rate is None:
             return
         for window in self.filter(subject=_digest(subject), ends_at__gt=timezone.now()):
@@ -64,9 +64,9 @@ class AttemptWindow(models.Model):
         return f"{self.attempts} attempts until {self.ends_at}"
 
     def refuse_if_spent(self, rate: Rate) -> None:
-        """Raise Throttled, with the seconds to wait, where every attempt of the rate is spent."""
+        """Raise TooManyAttempts, with the seconds to wait, where every attempt of the rate is spent."""
         if self.attempts >= rate.limit:
-            raise Throttled(wait=(self.ends_at - timezone.now()).total_seconds())
+            raise TooManyAttempts(wait=(self.ends_at - timezone.now()).total_seconds())
 
 
 def _digest(subject: tuple[str, ...]) -> str:

@@ -6,7 +6,6 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import AbstractUser
 from django.db import IntegrityError, transaction
-from django.db.models import CharField
 from django.http import HttpRequest
 from rest_framework import authentication
 from rest_framework.authtoken.models import Token
@@ -14,7 +13,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from eventmanagement.database.errors import Unavailable
-from eventmanagement.database.queries import CompiledQuery, Parameter
+from eventmanagement.database.queries import PreparedQuery
 
 User = get_user_model()
 
@@ -26,9 +25,9 @@ LONGEST_HEADER = 100
 # How often a login compares the hash that it checked with the stored one. Two logins that upgrade the hash
 # at once need two tries.
 MOST_TRIES = 3
-# What a request needs to know of its user; the rest is read if it is asked for.
-USER_OF_TOKEN = CompiledQuery(
-    lambda: User.objects.filter(auth_token__key=Parameter("key", CharField())).only("username", "is_active")
+# Loads what every request needs of its user; Django reads the rest when it is asked for.
+USER_BY_TOKEN = PreparedQuery(
+    lambda key: User.objects.filter(auth_token__key=key), fields=["id", "username", "is_active"], key="key"
 )
 
 
@@ -45,7 +44,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
         return None
 
     def authenticate_credentials(self, key: str) -> tuple[AbstractUser, Token]:
-        user = len(key) == KEY_LENGTH and KEY.fullmatch(key) and USER_OF_TOKEN.first(key=key)
+        user = len(key) == KEY_LENGTH and KEY.fullmatch(key) and USER_BY_TOKEN.first(key=key)
         if not user:
             raise AuthenticationFailed("Invalid token.")
         if not user.is_active:

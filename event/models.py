@@ -1,61 +1,41 @@
 """Events and the ledger of their seats.
 
-``capacity - seats_remaining`` is the number of reservations, after every commit. The database
-counts, never Python: seats move by an F-expression, under the lock of the event's row, which
-every path takes before it touches reservations, several events in the order of their ids.
+After every commit, ``capacity - seats_remaining`` is the number of reservations. The database counts, never
+Python: seats move by F-expressions. Every path locks the event's row before it touches reservations, and
+several events in the order of their ids.
 """
 
-import logging
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connections, models, transaction
-from django.db.models import CheckConstraint, Expression, F, Index, Q
-from django.db.models.functions import Cast, Now
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models import CheckConstraint, Expression, F, Index, Q, Value
+from django.db.models.functions import Now
 from django.utils import timezone
 
+from event.capacity import LARGEST_CAPACITY, WholeNumber, whole_number
 from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
+from event.journal import log_seats
 from event.search_sql import PAIR, has_pairs_of
 from eventmanagement.database.breaker import LockBreaker
-from eventmanagement.database.queries import CompiledQuery, LockTimeout, Parameter
-
-logger = logging.getLogger("event.seats")
+from eventmanagement.database.queries import LockTimeout, PreparedQuery
 
 # Guards every statement of a request that waits for an event's row, by the event's id.
 EVENT_LOCKS = LockBreaker()
 
-# What PostgreSQL's integer holds; SQLite would take more.
-LARGEST_CAPACITY = 2**31 - 1
 LONGEST_DESCRIPTION = 10_000
 EVENT_IS_OVER = "The event is already over."
 EARLIEST_START = timedelta(days=-365)
 STARTS_TOO_EARLY = "An event can't start more than a year ago."
 
 
-def log_seats(
-    movement: str, *, event: int, seats_left: int, user: int | None = None, reservation: int | None = None
-) -> None:
-    """Write one line of the ledger's journal, if and when the transaction has committed.
-
-    The movements are taken and returned, of a reservation, and resized, repaired and deleted, of
-    an event. What was taken and not returned is what is reserved, by whom, at every event that was
-    not deleted. Lines are written after the commit, so those of two transactions may change
-    places: a reservation's id tells which belong together.
-    """
-    line = {"movement": movement, "event": event, "seats_left": seats_left, "user": user, "reservation": reservation}
-    transaction.on_commit(
-        partial(logger.info, "event %s: %s, %s seats left", event, movement, seats_left, extra=line), robust=True
-    )
-
-
 def starts_too_early(start_time: datetime) -> bool:
-    """Say whether an event may no longer be created with this start, or moved there."""
+    """Whether an event may no longer be created with this start, or moved there."""
     return start_time < timezone.now() + EARLIEST_START
 
 
@@ -64,33 +44,9 @@ STARTED = ~NOT_STARTED
 BOOKABLE = NOT_STARTED & Q(seats_remaining__gt=0)
 
 
-class WholeNumber(Cast):
-    """The value of an expression, rounded by the database to a whole number."""
-
-    def __init__(self, expression: Any) -> None:
-        super().__init__(expression, models.IntegerField())
-
-    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, list[Any]]:
-        # SQLite's CAST drops the fraction, and turns what is too large into the largest integer. A NULL is an
-        # error instead: the column refuses it.
-        template = f"NULLIF(CAST(ROUND(%(expressions)s) AS %(db_type)s), {models.BigIntegerField.MAX_BIGINT})"
-        return super().as_sqlite(compiler, connection, template=template, **context)
-
-
-def whole_number(capacity: Any) -> int | WholeNumber:
-    """Give a capacity as a whole number: a value as an integer, an expression as one that the database rounds.
-
-    Raises ValueError for a value that is not a whole number.
-    """
-    if hasattr(capacity, "resolve_expression"):
-        return WholeNumber(capacity)
-    try:
-        number = int(capacity)
-    except (TypeError, ValueError, OverflowError):
-        number = None
-    if number is None or not (isinstance(capacity, str) or number == capacity):
-        raise ValueError(f"A capacity is a whole number of seats, not {capacity!r:.50}.")
-    return number
+def waits_briefly() -> LockTimeout:
+    """A condition that limits how long its statement waits for an event's row."""
+    return LockTimeout(settings.BOOKING_LOCK_TIMEOUT)
 
 
 class EventQuerySet(models.QuerySet):
@@ -130,17 +86,43 @@ class EventQuerySet(models.QuerySet):
         """
         if "seats_remaining" in changes:
             raise TypeError("Seats move with reservations and with the capacity, not by themselves.")
-        if "capacity" in changes:
-            # Rounded once for both columns: they would round a fraction each in its own way.
-            changes["capacity"] = capacity = whole_number(changes["capacity"])
-            # Taken from left to right, no step leaves the range of the column.
-            changes["seats_remaining"] = F("seats_remaining") - F("capacity") + capacity
-        return super().update(**changes)
+        if "capacity" not in changes:
+            return super().update(**changes)
+        capacity = whole_number(changes.pop("capacity"))
+        updated = 0
+        with transaction.atomic():
+            event_ids = Event.objects.filter(pk__in=list(self.values_list("pk", flat=True))).lock()
+            for value, ids in self._by_capacity(event_ids, capacity).items():
+                updated += self.filter(pk__in=ids)._resize(value, changes)
+            for event_id, seats_left in Event.objects.filter(pk__in=event_ids).values_list("pk", "seats_remaining"):
+                log_seats("resized", event=event_id, seats_left=seats_left)
+        return updated
 
     update.alters_data = True
 
-    def _move_seats(self, seats_remaining: Any) -> int:
+    def _by_capacity(self, event_ids: list[int], capacity: int | WholeNumber) -> dict[int | None, list[int]]:
+        """The ids of locked events by their new capacities.
+
+        An expression is evaluated once for each event, here: two columns that evaluate it could disagree, for
+        example about a random number.
+        """
+        if not isinstance(capacity, WholeNumber):
+            return {capacity: event_ids} if event_ids else {}
+        found = defaultdict(list)
+        for event_id, value in self.filter(pk__in=event_ids).annotate(resized=capacity).values_list("pk", "resized"):
+            found[value].append(event_id)
+        return found
+
+    def _resize(self, capacity: int | None, changes: dict[str, Any]) -> int:
+        # From left to right, no step of it leaves the range of the column.
+        seats_remaining = F("seats_remaining") - F("capacity") + Value(capacity, models.IntegerField())
+        return super().update(capacity=capacity, seats_remaining=seats_remaining, **changes)
+
+    def move_seats(self, seats_remaining: Any) -> int:
+        """Write the seats that remain, for the ledger's own methods; return the number of events."""
         return super().update(seats_remaining=seats_remaining)
+
+    move_seats.alters_data = True
 
     def bulk_create(self, objs: Iterable["Event"], batch_size: int | None = None, **options: Any) -> list["Event"]:
         """Create the events with all their seats.
@@ -183,67 +165,57 @@ class EventQuerySet(models.QuerySet):
 
 class EventManager(models.Manager.from_queryset(EventQuerySet)):
     def take_seat(self, event_id: int) -> "Event":
-        """Claim one seat and give the event as it is with that seat taken.
+        """Claim one seat; return the event as it is with that seat taken.
 
-        The event's row stays locked until the caller's transaction ends. Raises SoldOut or
-        EventStarted, DoesNotExist for an event that is not there, or Unavailable.
+        The event's row stays locked until the caller's transaction ends. Raises SoldOut or EventStarted,
+        DoesNotExist for an event that does not exist, or Unavailable.
         """
         with EVENT_LOCKS.guard(event_id):
-            event = TAKE_SEAT.first(event_id=event_id)
-        if event is None:
-            raise EventStarted if self._has_started(event_id) else SoldOut
+            taken = self.seats_to_take(event_id).move_seats(F("seats_remaining") - 1)
+        event = self.annotate(has_started=STARTED).get(pk=event_id)
+        if not taken:
+            raise EventStarted if event.has_started else SoldOut
         return event
 
+    def seats_to_take(self, event_id: int) -> EventQuerySet:
+        """The event while a seat can be taken: the condition of every booking."""
+        return self.bookable().filter(waits_briefly(), pk=event_id)
+
+    def free_seat(self, event_id: int) -> int:
+        """Free one seat, whose reservation the caller deletes in the same transaction; return how many are free.
+
+        The event's row stays locked until then. Raises EventStarted, DoesNotExist for an event that does not
+        exist, or Unavailable. An event with all its seats is left unchanged: the caller will find no reservation.
+        """
+        started = self.filter(STARTED, pk=event_id)
+        taken = self.not_started().filter(waits_briefly(), pk=event_id, seats_remaining__lt=F("capacity"))
+        with EVENT_LOCKS.guard(event_id):
+            freed = taken.move_seats(F("seats_remaining") + 1)
+        if not freed and started.exists():
+            raise EventStarted
+        return self._seats_left(event_id)
+
+    def free_seats(self, event_id: int, seats: int) -> int:
+        """Free seats whose reservations the caller's transaction has deleted; return how many are free."""
+        self.filter(pk=event_id).move_seats(F("seats_remaining") + seats)
+        return self._seats_left(event_id)
+
+    def set_seats(self, event_id: int, seats: int) -> None:
+        """Write a number of seats that the caller has counted under the event's lock."""
+        self.filter(pk=event_id).move_seats(seats)
+
     def read(self, event_id: int) -> "Event":
-        """Give one event as it is now. Raises DoesNotExist."""
-        event = READ_EVENT.first(event_id=event_id)
+        """Return one event as it is now. Raises DoesNotExist."""
+        event = EVENT_BY_ID.first(event_id=event_id)
         if event is None:
             raise self.model.DoesNotExist
         return event
 
-    def free_seat(self, event_id: int) -> int:
-        """Free one seat, whose reservation the caller deletes in the same transaction; say how many are left.
-
-        The event's row stays locked until then. Raises EventStarted, DoesNotExist for an event that
-        is not there, or Unavailable. An event without a seat taken is left as it is: the caller will
-        find no reservation either.
-        """
-        with EVENT_LOCKS.guard(event_id):
-            event = FREE_SEAT.first(event_id=event_id)
-        if event is not None:
-            return event.seats_remaining
-        if self._has_started(event_id):
-            raise EventStarted
-        return self._seats_left(event_id)
-
-    def give_back_seats(self, event_id: int, seats: int) -> int:
-        """Free seats whose reservations the caller's transaction has deleted; say how many are left."""
-        self.filter(pk=event_id)._move_seats(F("seats_remaining") + seats)
-        return self._seats_left(event_id)
-
-    def set_seats(self, event_id: int, seats: int) -> None:
-        """Set what remains to what the caller has counted under the event's lock."""
-        self.filter(pk=event_id)._move_seats(seats)
-
     def _seats_left(self, event_id: int) -> int:
         return self.values_list("seats_remaining", flat=True).get(pk=event_id)
 
-    def _has_started(self, event_id: int) -> bool:
-        return self.annotate(started=STARTED).values_list("started", flat=True).get(pk=event_id)
 
-
-EVENT_ID = Parameter("event_id", models.BigIntegerField())
-TAKE_SEAT = CompiledQuery(
-    lambda: Event.objects.bookable().filter(LockTimeout(settings.BOOKING_LOCK_TIMEOUT), pk=EVENT_ID),
-    seats_remaining=F("seats_remaining") - 1,
-)
-FREE_SEAT = CompiledQuery(
-    lambda: Event.objects.not_started().filter(
-        LockTimeout(settings.BOOKING_LOCK_TIMEOUT), pk=EVENT_ID, seats_remaining__lt=F("capacity")
-    ),
-    seats_remaining=F("seats_remaining") + 1,
-)
-READ_EVENT = CompiledQuery(lambda: Event.objects.filter(pk=EVENT_ID).order_by())
+EVENT_BY_ID = PreparedQuery(lambda event_id: Event.objects.filter(pk=event_id), event_id=-1)
 
 
 class Event(models.Model):
@@ -266,6 +238,8 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["start_time", "id"]
+        # So that no manager writes the capacity without the seats.
+        base_manager_name = "objects"
         constraints = [
             CheckConstraint(name="event_capacity_is_positive", condition=Q(capacity__gte=1)),
             CheckConstraint(name="event_seats_are_not_oversold", condition=Q(seats_remaining__gte=0)),
@@ -355,11 +329,13 @@ class Event(models.Model):
     def resize(self, capacity: int | Expression) -> None:
         """Change the capacity and the seats that remain by the same difference.
 
-        Raises CapacityBelowReserved, ValueError for a value that is not a whole number, or
-        DoesNotExist if the event was deleted meanwhile.
+        Raises CapacityBelowReserved, ValueError for a value that is not a whole number, or DoesNotExist if
+        the event was deleted meanwhile. A capacity that is the same already changes nothing.
         """
+        capacity = whole_number(capacity)
         events = Event.objects.filter(pk=self.pk)
-        if not events.filter(seats_remaining__gte=F("capacity") - whole_number(capacity)).update(capacity=capacity):
-            raise CapacityBelowReserved(events.get().reserved)
+        is_enough = Q(seats_remaining__gte=F("capacity") - capacity)
+        resized = events.filter(is_enough).exclude(capacity=capacity).update(capacity=capacity)
+        if not resized and not events.filter(capacity=capacity).exists():
+            raise CapacityBelowReserved(events.only("capacity", "seats_remaining").get().reserved)
         self.refresh_from_db(fields=["capacity", "seats_remaining"])
-        log_seats("resized", event=self.pk, seats_left=self.seats_remaining)

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 
 from event.admin import EventAdmin as PlainEventAdmin
 from event.models import Event, EventQuerySet
-from eventmanagement.api.exceptions import Refusal
+from eventmanagement.refusals import Refusal
 from eventmanagement.serving.admin import LimitedSearchMixin
 from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation, ReservationQuerySet

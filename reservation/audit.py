@@ -6,11 +6,12 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import Count, F
 
-from event.models import Event, log_seats
+from event.journal import log_seats
+from event.models import Event
 from reservation.models import Reservation
 
-# Rows fetched at once: the memory an audit takes, however many events are wrong.
-CHUNK = 1000
+# Rows fetched at once, which bounds the memory of an audit.
+FETCHED = 1000
 
 
 class Difference(NamedTuple):
@@ -34,17 +35,16 @@ def differences() -> Iterator[Difference]:
     It sees one moment of the database, and of every booking under way both rows or neither.
     """
     counted = Event.objects.annotate(held=Count("reservations")).exclude(capacity=F("seats_remaining") + F("held"))
-    for row in counted.order_by("pk").values_list("pk", "capacity", "seats_remaining", "held").iterator(CHUNK):
+    for row in counted.order_by("pk").values_list("pk", "capacity", "seats_remaining", "held").iterator(FETCHED):
         yield Difference(*row)
 
 
 @transaction.atomic
 def repair(event_id: int) -> bool:
-    """Let the seats that remain be what the reservations leave; say whether that was possible.
+    """Set the seats that remain by the number of reservations; return whether that was possible.
 
-    Counts under the event's lock, so that people may book meanwhile. An event with more
-    reservations than capacity is left alone: whose seat goes, or how the house grows, is its
-    organizer's to say.
+    Counts under the event's lock, so people can book meanwhile. An event with more reservations than
+    capacity is left unchanged: its organizer decides who loses a seat, or raises the capacity.
     """
     event = Event.objects.locked().filter(pk=event_id).first()
     if event is None:

@@ -1,19 +1,17 @@
-"""The ways a reservation says no, beside those of its event."""
+"""Why a booking or a cancellation is refused, besides the reasons of its event."""
 
-from rest_framework.exceptions import NotFound
-
-from eventmanagement.api.exceptions import Refusal
+from eventmanagement.refusals import Refusal
 
 
 class AlreadyReserved(Refusal):
-    """Carries the id of the reservation that is held, for a client that lost the answer to it."""
+    """Carries the id of the user's reservation, for a client that lost the response to its booking."""
 
-    default_detail = "You already hold a seat at this event."
-    default_code = "already_reserved"
+    code = "already_reserved"
+    message = "You already hold a seat at this event."
 
     def __init__(self, reservation_id: int) -> None:
         super().__init__(reservation=reservation_id)
 
 
-class AlreadyCancelled(NotFound):
-    """Somebody was faster: to this request the reservation is not there any more."""
+class AlreadyCancelled(Exception):
+    """The reservation is gone: another request has cancelled it."""

@@ -1,4 +1,5 @@
 from django.shortcuts import get_object_or_404
+from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
 from rest_framework.mixins import CreateModelMixin, DestroyModelMixin, ListModelMixin, RetrieveModelMixin
 from rest_framework.permissions import IsAuthenticated
@@ -8,6 +9,7 @@ from rest_framework.viewsets import GenericViewSet
 from event.models import Event
 from event.permissions import IsOrganizer
 from eventmanagement.api.mixins import FilteredListMixin, MethodNotAllowedFirstMixin
+from reservation.exceptions import AlreadyCancelled
 from reservation.filters import ReservationFilter
 from reservation.models import Reservation, ReservationQuerySet
 from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
@@ -41,7 +43,10 @@ class ReservationViewSet(
         serializer.save(user=self.request.user)
 
     def perform_destroy(self, reservation: Reservation) -> None:
-        reservation.cancel()
+        try:
+            reservation.cancel()
+        except AlreadyCancelled:
+            raise NotFound from None
 
 
 class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView):

@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from django.conf import LazySettings, settings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from event.models import FREE_SEAT, TAKE_SEAT, Event
-from reservation.models import BOOK, TAKE_FIRST_SEAT
+from event.models import Event
+from reservation import booking_sql
 from tests.openapi import DocumentedClient
 
 
@@ -133,15 +134,22 @@ def people() -> Callable[[int], list[User]]:
 @pytest.fixture
 def booking_lock_timeout(settings: LazySettings) -> Iterator[Callable[[str], None]]:
     """Set how long a booking or a cancellation waits for its event's row, also in statements that are written."""
-    statements = [TAKE_SEAT, FREE_SEAT, TAKE_FIRST_SEAT, BOOK]
-
-    def forget() -> None:
-        for statement in statements:
-            statement.__dict__.pop("statement", None)
 
     def wait_for(duration: str) -> None:
         settings.BOOKING_LOCK_TIMEOUT = duration
-        forget()
+        booking_sql.statement.cache_clear()
+        if booking_sql.is_supported():
+            booking_sql.statement()
 
     yield wait_for
-    forget()
+    booking_sql.statement.cache_clear()
+
+
+@pytest.fixture(params=["in a transaction", "in one statement"])
+def either_body(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Book by the plain body, and by the fast one where the database has it."""
+    if request.param == "in a transaction":
+        monkeypatch.setattr(booking_sql, "is_supported", lambda: False)
+    elif connection.vendor != "postgresql":
+        pytest.skip("the fast body is PostgreSQL's")
+    return request.param

@@ -25,6 +25,8 @@ from rest_framework.test import APIClient
 from tests.conftest import LONG
 from tests.ledger import assert_balanced
 
+pytestmark = pytest.mark.usefixtures("either_body")
+
 TIMES = {"start_time": "2999-06-01T19:00:00Z", "end_time": "2999-06-01T22:00:00Z"}
 
 

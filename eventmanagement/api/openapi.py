@@ -9,7 +9,8 @@ from drf_spectacular import openapi
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.views import APIView
 
-from eventmanagement.api.exceptions import Refusal
+from eventmanagement.api.exceptions import refusal_body
+from eventmanagement.refusals import Refusal
 from eventmanagement.serving.middleware import sentence
 
 LONG_PATHS = ("/api/authentication/", "/api/event/", "/api/reservation/")
@@ -164,10 +165,10 @@ def refused(schema: str = "", *refusals: Refusal, fields: dict[str, list[str]] |
 
     The schema gets the codes of these refusals as its enum, and their bodies are the examples.
     """
-    examples = [OpenApiExample(refusal.default_code, refusal.detail) for refusal in refusals]
+    examples = [OpenApiExample(refusal.code, refusal_body(refusal)) for refusal in refusals]
     bodies = []
     if refusals:
-        ERRORS[schema] = _refusal_schema(*(refusal.detail for refusal in refusals))
+        ERRORS[schema] = _refusal_schema(*map(refusal_body, refusals))
         bodies.append(schema)
     if fields:
         examples.append(OpenApiExample("a field is wrong", fields))

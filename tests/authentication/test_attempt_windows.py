@@ -6,10 +6,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from rest_framework.exceptions import Throttled
 
 from authentication.models import AttemptWindow
 from eventmanagement.environment import rate
+from eventmanagement.refusals import TooManyAttempts
 
 RATE = rate("2/min")
 
@@ -83,7 +83,7 @@ def test_subject_has_one_window():
 def test_attempts_of_a_rate_are_spent_and_come_back():
     for _ in range(2):
         AttemptWindow.objects.spend(RATE, "login", "somebody")
-    with pytest.raises(Throttled):
+    with pytest.raises(TooManyAttempts):
         AttemptWindow.objects.spend(RATE, "login", "somebody")
 
     AttemptWindow.objects.update(ends_at=timezone.now() - timedelta(seconds=1))

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, ProtectedError
+from django.db.models.functions import Floor, Random
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -324,3 +325,36 @@ def test_event_that_is_gone_is_not_logged_as_deleted(event, caplog, django_captu
         again.delete()
 
     assert caplog.records == []
+
+
+def test_random_capacity_is_one_number(people, event, event_of, alice):
+    event_of(alice)
+
+    Event.objects.update(capacity=Floor(Random() * 1000) + 2000)
+
+    assert_balanced()
+
+
+def test_capacity_is_not_written_past_the_ledger(event):
+    Event._base_manager.filter(pk=event.pk).update(capacity=F("capacity") + 5)
+
+    assert seats_left(event) == 15
+
+
+def movements(caplog):
+    return [record.movement for record in caplog.records if hasattr(record, "movement")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_journal_tells_of_capacities_that_change(event, caplog):
+    caplog.set_level("INFO")
+    event.title = "Renamed"
+    event.save()
+    event.resize(10)
+    assert movements(caplog) == []
+
+    event.capacity = 11
+    event.save()
+    Event.objects.update(capacity=F("capacity") + 1)
+    event.resize(5)
+    assert movements(caplog) == ["resized"] * 3

@@ -68,7 +68,7 @@ def test_booking_is_planned_once_for_a_connection(bob, event):
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement FROM pg_prepared_statements")
         prepared = [statement for (statement,) in cursor.fetchall()]
-    assert any("INSERT INTO reservation_reservation" in statement for statement in prepared)
+    assert any('INSERT INTO "reservation_reservation"' in statement for statement in prepared)
     assert not any("pg_prepared_statements" in statement for statement in prepared)
 
 

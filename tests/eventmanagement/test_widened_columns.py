@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection, transaction
 
-from event.models import READ_EVENT, Event
+from event.models import EVENT_BY_ID, Event
 from eventmanagement.database.postgresql import Prepared
 from reservation.models import Reservation
 from tests.conftest import LONG
@@ -185,7 +185,8 @@ def test_statement_outside_a_transaction_is_planned_once(event, planned):
 
 
 def test_statement_within_a_transaction_is_planned_each_time(event, planned):
-    assert isinstance(READ_EVENT.statement.sql, Prepared)
+    _, _, statement = EVENT_BY_ID.prepared
+    assert isinstance(statement.sql, Prepared)
 
     with transaction.atomic():
         Event.objects.read(event.pk)

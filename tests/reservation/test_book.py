@@ -5,8 +5,11 @@ from django.test.utils import CaptureQueriesContext
 
 from event.models import Event
 from eventmanagement.database.errors import Unavailable, violates
-from reservation.models import MOST_TRIES, Reservation, ReservationManager
+from reservation import booking
+from reservation.models import Reservation, ReservationManager
 from tests.ledger import assert_balanced, begin, seats_left, sell_out
+
+pytestmark = pytest.mark.usefixtures("either_body")
 
 
 def test_booking_takes_a_seat(as_user, bob, routes, event):
@@ -158,13 +161,13 @@ def test_reservation_reads_as_who_and_where(bob, event):
 
 
 def test_seat_freed_since_it_was_refused_is_booked(bob, event, monkeypatch):
-    book, tries = ReservationManager._book, []
+    try_to_book, tries = booking.body(), []
 
-    def refuse_first(manager, user, event_id):
+    def refuse_first(user, event_id):
         tries.append(event_id)
-        return book(manager, user, event_id) if len(tries) > 1 else None
+        return try_to_book(user, event_id) if len(tries) > 1 else None
 
-    monkeypatch.setattr(ReservationManager, "_book", refuse_first)
+    monkeypatch.setattr(booking, "body", lambda: refuse_first)
 
     Reservation.objects.book(user=bob, event_id=event.pk)
 
@@ -174,13 +177,13 @@ def test_seat_freed_since_it_was_refused_is_booked(bob, event, monkeypatch):
 
 def test_booking_is_tried_a_number_of_times(as_user, bob, routes, event, monkeypatch):
     tries = []
-    monkeypatch.setattr(ReservationManager, "_book", lambda manager, user, event_id: tries.append(event_id))
+    monkeypatch.setattr(booking, "body", lambda: lambda user, event_id: tries.append(event_id))
 
     response = as_user(bob).post(routes.reservations, {"event_id": event.pk})
 
     assert response.status_code == 503
     assert response.json()["code"] == "unavailable"
-    assert len(tries) == MOST_TRIES
+    assert len(tries) == booking.MOST_TRIES
     assert seats_left(event) == 10
 
 
@@ -201,7 +204,7 @@ def test_row_that_the_transaction_cannot_see_does_not_keep_it_trying(bob, event)
         with CaptureQueriesContext(connection) as queries, pytest.raises(Unavailable):
             Reservation.objects.book(user=bob, event_id=event.pk)
 
-    assert sum("INSERT INTO" in query["sql"] for query in queries) == MOST_TRIES
+    assert sum("INSERT INTO" in query["sql"] for query in queries) == booking.MOST_TRIES
     assert seats_left(event) == 10
 
 

@@ -11,14 +11,15 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection, models, transaction
 
 from event.exceptions import SoldOut
-from event.models import EVENT_ID, TAKE_SEAT, Event, EventManager, EventQuerySet
-from eventmanagement.database.queries import CompiledQuery, QueryWithin
-from reservation.models import BOOK, Reservation
+from event.models import Event, EventManager, EventQuerySet
+from reservation import booking_sql
+from reservation.models import Reservation
 from tests.ledger import assert_balanced, seats_left
 from tests.races import LONGEST_RACE, race
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("either_body"),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another"),
 ]
 
@@ -26,9 +27,10 @@ pytestmark = [
 @pytest.fixture
 def without_condition(monkeypatch):
     """Let seats be taken from every event, whether it has any or not."""
-    unconditional = CompiledQuery(lambda: Event.objects.filter(pk=EVENT_ID), **TAKE_SEAT.changes)
-    monkeypatch.setitem(TAKE_SEAT.__dict__, "statement", unconditional.statement)
-    monkeypatch.setitem(BOOK.__dict__, "statement", QueryWithin(BOOK.sql, unconditional, *BOOK.others).statement)
+    monkeypatch.setattr(EventManager, "seats_to_take", lambda manager, event_id: manager.filter(pk=event_id))
+    booking_sql.statement.cache_clear()
+    yield
+    booking_sql.statement.cache_clear()
 
 
 @pytest.fixture

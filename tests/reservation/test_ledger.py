@@ -10,6 +10,8 @@ from event.models import Event
 from reservation.models import Reservation
 from tests.ledger import assert_balanced, begin, seats_left
 
+pytestmark = pytest.mark.usefixtures("either_body")
+
 
 @pytest.fixture
 def crowd(people, event, event_of, alice):

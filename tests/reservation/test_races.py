@@ -14,7 +14,7 @@ from tests.conftest import LONG
 from tests.ledger import assert_balanced, seats_left
 from tests.races import LONGEST_RACE, race, wait_until_somebody_waits
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("either_body")]
 
 
 @pytest.fixture

@@ -21,10 +21,9 @@ if connection.vendor == "postgresql":
     BOOK = [f"UPDATE event_event, {RESERVATION}, INSERT INTO reservation_reservation, {REASON}"]
     REFUSED = DOUBLED = BOOK
 else:
-    TAKE = ["BEGIN", "UPDATE event_event"]
-    BOOK = [*TAKE, "INSERT INTO reservation_reservation", "COMMIT"]
-    REFUSED = [*TAKE, EVENT, "ROLLBACK", REASON]
-    DOUBLED = [*TAKE, "INSERT INTO reservation_reservation", "ROLLBACK", REASON]
+    INSERT = ["INSERT INTO reservation_reservation", RESERVATION]
+    BOOK = [REASON, "BEGIN", "UPDATE event_event", EVENT, *INSERT, "COMMIT"]
+    REFUSED = DOUBLED = [REASON]
 WORDS = r"\b(?:BEGIN|COMMIT|ROLLBACK)\b|(?:UPDATE|INSERT INTO|DELETE FROM|FROM) \"?\w+_\w+"
 
 
@@ -84,6 +83,7 @@ def test_cancelled(asked, book, bob, routes):
         "BEGIN",
         RESERVATION,
         "UPDATE event_event",
+        EVENT,
         "DELETE FROM reservation_reservation",
         "COMMIT",
     ]

@@ -7,14 +7,16 @@ from django.db import connection, transaction
 
 from event.exceptions import EventStarted, SoldOut
 from event.models import Event
-from eventmanagement.database.queries import CompiledQuery
+from eventmanagement.database.queries import Parameter
+from reservation import booking, booking_sql
 from reservation.exceptions import AlreadyReserved
-from reservation.models import BOOK, REASON, Reservation
+from reservation.models import Reservation
 from tests.ledger import assert_balanced, begin, seats_left
 from tests.races import LONGEST_RACE, race, wait_until_somebody_waits
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("either_body"),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another"),
 ]
 
@@ -58,7 +60,7 @@ def test_seat_goes_to_the_same_person(outcome_after, bob, event, capacity):
     outcome = outcome_after(lambda: Reservation.objects.create(user=bob, event=event))
 
     assert isinstance(outcome, AlreadyReserved)
-    assert outcome.detail["reservation"] == Reservation.objects.get().pk
+    assert outcome.data["reservation"] == Reservation.objects.get().pk
     assert_balanced()
 
 
@@ -68,11 +70,15 @@ def test_persons_own_seat_is_taken_and_given_back_before_the_reason_is_asked(
 ):
     event.resize(capacity)
 
-    def cancel_first(**values):
-        Reservation.objects.get().cancel()
-        return CompiledQuery.run(REASON, **values)
+    try_to_book, tries = booking.body(), []
 
-    monkeypatch.setattr(REASON, "run", cancel_first)
+    def cancel_before_the_second(user, event_id):
+        tries.append(event_id)
+        if len(tries) == 2:
+            Reservation.objects.get().cancel()
+        return try_to_book(user, event_id)
+
+    monkeypatch.setattr(booking, "body", lambda: cancel_before_the_second)
 
     outcome = outcome_after(lambda: Reservation.objects.create(user=bob, event=event))
 
@@ -117,7 +123,7 @@ def test_whoever_holds_a_seat_waits_for_nobody(book, event, close):
         event.lock()
         [outcome] = thread.submit(race, [book]).result(LONGEST_RACE)
 
-    assert outcome.detail["reservation"] == held.pk
+    assert outcome.data["reservation"] == held.pk
 
 
 @pytest.mark.parametrize(("holder", "capacity", "reason"), [("bob", 2, AlreadyReserved), ("carol", 1, SoldOut)])
@@ -134,13 +140,14 @@ def test_refusal_writes_nothing(request, book, event, holder, capacity, reason):
 
 def test_attendees_are_not_read_to_find_ones_own(bob, event):
     """Not even where they could be read by an index and one's own could not."""
-    parameters = BOOK.statement.parameters_with({"event_id": event.pk, "user_id": bob.pk})
+    statement = booking_sql.statement()
+    parameters = [1 if isinstance(each, Parameter) else each for each in statement.parameters]
 
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("DROP INDEX reservation_by_user")
         cursor.execute("ALTER TABLE reservation_reservation DROP CONSTRAINT reservation_once_per_user_and_event")
-        cursor.execute(f"EXPLAIN {BOOK.statement.sql}", parameters)
+        cursor.execute(f"EXPLAIN {statement.sql}", parameters)
         plan = "\n".join(line for (line,) in cursor.fetchall())
         transaction.set_rollback(True)
 
