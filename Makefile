@@ -1,4 +1,4 @@
-# `make run` and `make test` need python3 (3.11 to 3.13) with venv, and make; everything else they
+# `make run` and `make test` need python3 (3.11 to 3.14) with venv, and make; everything else they
 # install into .venv, as poetry.lock says. Poetry itself lives apart, in .venv/poetry.
 
 PYTHON ?= python3
@@ -53,7 +53,7 @@ bench: .venv/all
 	@touch $@
 
 .venv/poetry/bin/poetry:
-	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11 to 3.13 is needed; name one: make PYTHON=python3.13")'
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed; name one: make PYTHON=python3.14")'
 	@echo "Making an environment in .venv..."
 	@$(PYTHON) -m venv .venv
 	@$(PYTHON) -m venv .venv/poetry
