@@ -61,9 +61,10 @@ SHORT = Routes(
 )
 
 
-@pytest.fixture(params=[LONG, SHORT], ids=["long", "short"])
-def routes(request: pytest.FixtureRequest) -> Routes:
-    return request.param
+@pytest.fixture
+def routes() -> Routes:
+    """The documented routes. That the short ones are the same is tested in test_routes.py."""
+    return LONG
 
 
 @pytest.fixture(autouse=True)

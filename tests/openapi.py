@@ -64,12 +64,18 @@ def fits(value: Any, schema: dict[str, Any]) -> None:
 
 
 def operation(method: str, path: str) -> dict[str, Any] | None:
-    for short, long in SHORT_PATHS:
-        path = re.sub(short, long, path)
+    path = long_path(path)
     for template, item in document()["paths"].items():
         if re.fullmatch(re.sub(r"{\w+}", r"\\d+", template), path):
             return item.get(method.lower())
     return None
+
+
+def long_path(path: str) -> str:
+    """Return the documented path of the route that has this short one; any other path as it is."""
+    for short, long in SHORT_PATHS:
+        path = re.sub(short, long, path)
+    return path
 
 
 def document() -> dict[str, Any]:

@@ -138,7 +138,6 @@ def test_mistake_of_ours_is_500(client, monkeypatch, state):
     assert client.get(LONG.events).status_code == 500
 
 
-@pytest.mark.parametrize("routes", [LONG])
 @pytest.mark.parametrize("name", ["signup", "login", "events", "reservations", "event"])
 @pytest.mark.parametrize(
     "body",

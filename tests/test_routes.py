@@ -1,0 +1,73 @@
+"""Each route of the API has a documented long path and a short one, which lead to the same view."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+import pytest
+from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver, resolve
+
+from tests.conftest import SHORT
+from tests.ledger import assert_balanced
+from tests.openapi import DocumentedClient, long_path
+
+LONG_PREFIXES = ("/api/authentication/", "/api/event/", "/api/reservation/")
+UNKNOWN_PATH = "/api/<path:path>"
+
+
+def all_routes(patterns: Iterable[URLPattern | URLResolver], prefix: str = "/") -> Iterator[str]:
+    for pattern in patterns:
+        route = f"{prefix}{pattern.pattern}"
+        if isinstance(pattern, URLResolver):
+            yield from all_routes(pattern.url_patterns, route)
+        else:
+            yield route
+
+
+def path_of(route: str) -> str:
+    """Fill in each argument of a route with a number of its own."""
+    numbers = iter(range(1, 10))
+    return re.sub(r"<[^>]+>", lambda argument: str(next(numbers)), route)
+
+
+PATHS = [path_of(route) for route in all_routes(get_resolver().url_patterns) if route != UNKNOWN_PATH]
+LONG_PATHS = [path for path in PATHS if path.startswith(LONG_PREFIXES)]
+SHORT_PATHS = [path for path in PATHS if path.startswith("/api/") and not path.startswith(LONG_PREFIXES)]
+
+
+def view_of(match: ResolverMatch) -> tuple:
+    """Say what a path leads to: the view's class, its actions by method, its options, and its arguments."""
+    view = match.func
+    return view.cls, getattr(view, "actions", None), view.initkwargs, match.args, match.kwargs
+
+
+@pytest.mark.parametrize("path", SHORT_PATHS)
+def test_short_path_leads_to_the_view_of_the_long_one(path):
+    assert view_of(resolve(path)) == view_of(resolve(long_path(path)))
+
+
+def test_each_long_path_has_one_short_path():
+    assert sorted(map(long_path, SHORT_PATHS)) == sorted(LONG_PATHS)
+
+
+def test_short_paths_serve_from_sign_up_to_log_out():
+    account = {"username": "dave", "password": "correct horse battery"}
+    times = {"start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
+    client = DocumentedClient()
+
+    assert client.post(SHORT.signup, account).status_code == 201
+    token = client.post(SHORT.login, account).json()["token"]
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+    event = client.post(SHORT.events, times | {"title": "Concert", "capacity": 1}).json()
+    assert client.get(SHORT.events).json()["results"] == [event]
+    resized = client.patch(SHORT.event(event["id"]), {"capacity": 2}).json()
+    assert resized == event | {"capacity": 2, "seats_remaining": 2}
+    reservation = client.post(SHORT.reservations, {"event_id": event["id"]}).json()
+    assert client.get(SHORT.event(event["id"])).json()["seats_remaining"] == 1
+    assert client.get(SHORT.reservations).json()["results"] == [reservation]
+    assert client.get(SHORT.reservation(reservation["id"])).json() == reservation
+    assert client.get(SHORT.attendees(event["id"])).json()["count"] == 1
+    assert client.delete(SHORT.reservation(reservation["id"])).status_code == 204
+    assert_balanced()
+    assert client.delete(SHORT.event(event["id"])).status_code == 204
+    assert client.post(SHORT.logout).status_code == 204
+    assert client.get(SHORT.reservations).status_code == 401
