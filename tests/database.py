@@ -1,7 +1,21 @@
 """What the tests know of the database."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.db import connection
 
 # The statements that limit a read on PostgreSQL: in the suite's own transaction a savepoint, the limits,
 # and the savepoint's release.
 READ_LIMITS = 3 if connection.vendor == "postgresql" else 0
+
+
+def slowly(read: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same read, which begins with a statement of a second on PostgreSQL."""
+
+    def read_slowly(*args: Any, **options: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(1)")
+        return read(*args, **options)
+
+    return read_slowly

@@ -3,7 +3,6 @@
 import pytest
 from django.contrib.auth.models import User
 
-from reservation.models import Reservation
 from tests.ledger import assert_balanced
 
 EVENT = {"title": "Other", "capacity": 20, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
@@ -28,12 +27,6 @@ CASES = [
     for method, name, body, statuses in RIGHTS
     for role, status in zip(ROLES, statuses, strict=True)
 ]
-
-
-@pytest.fixture
-def reservation(bob, event):
-    """Bob's seat at Alice's event."""
-    return Reservation.objects.book(user=bob, event_id=event.pk)
 
 
 @pytest.fixture

@@ -41,25 +41,15 @@ def test_attendee_is_refused(client, bob):
     assert "sessionid" not in response.cookies
 
 
-def test_limit_is_that_of_the_api(client, api, staff, settings):
-    settings.THROTTLE_LOGIN = rate("2/min")
+@pytest.mark.parametrize(("limit", "username"), [("THROTTLE_LOGIN", "root"), ("THROTTLE_LOGIN_ADDRESS", "somebody")])
+def test_limits_are_those_of_the_api(client, api, routes, staff, settings, limit, username):
+    setattr(settings, limit, rate("2/hour"))
     log_in(client, "wrong")
-    api.post("/api/login/", {"username": "root", "password": "wrong"})
+    api.post(routes.login, {"username": username, "password": "wrong"})
 
     response = log_in(client, "correct horse battery")
 
     assert response.status_code == 200
-    assert "Request was throttled" in response.content.decode()
-    assert "sessionid" not in response.cookies
-
-
-def test_limit_by_address_is_that_of_the_api(client, api, staff, settings):
-    settings.THROTTLE_LOGIN_ADDRESS = rate("2/hour")
-    log_in(client, "wrong")
-    api.post("/api/login/", {"username": "somebody", "password": "wrong"})
-
-    response = log_in(client, "correct horse battery")
-
     assert "Request was throttled" in response.content.decode()
     assert "sessionid" not in response.cookies
 

@@ -8,8 +8,7 @@ from django.core.management import call_command
 from playwright.sync_api import Locator, Page, expect
 
 from event.models import Event
-from reservation.models import Reservation
-from tests.ledger import seats_left
+from tests.ledger import book, seats_left
 
 PASSWORD = "correct-horse-battery"
 
@@ -44,11 +43,6 @@ def choose(page: Page, field: str, text: str) -> None:
     with page.expect_response(re.compile(f"/autocomplete/.*term={text}")):
         page.locator(".select2-search__field").fill(text)
     page.locator(".select2-results__option", has_text=text).first.click()
-
-
-def book(event, *users):
-    for user in users:
-        Reservation.objects.book(user=user, event_id=event.pk)
 
 
 def test_organizer_finds_an_event_and_reads_why_its_capacity_is_too_small(admin, event, bob, carol):

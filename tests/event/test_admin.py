@@ -9,25 +9,15 @@ from django.utils import timezone
 
 from event.models import Event, EventQuerySet
 from reservation.models import Reservation
-from tests.admin import delete_selected, errors, form_of, moment, staff, superuser
+from tests.admin import delete_selected, errors, form_of, moment, staff
+from tests.ledger import assert_balanced, book, seats_left
 
 LIST = "/admin/event/event/"
 ADD = "/admin/event/event/add/"
 
 
-@pytest.fixture
-def boss():
-    return superuser()
-
-
 def page(event):
     return reverse("admin:event_event_change", args=[event.pk])
-
-
-def book(event, *users):
-    for user in users:
-        Reservation.objects.book(user=user, event_id=event.pk)
-    event.refresh_from_db()
 
 
 def shown(response):
@@ -176,7 +166,7 @@ def test_capacity_below_the_reserved_is_an_error_of_its_field(boss, event, bob, 
     assert errors(response) == {
         "capacity": ["The capacity can't be less than the number of seats already reserved, 2."],
     }
-    assert event.capacity == 10
+    assert (event.capacity, seats_left(event)) == (10, 8)
     assert not LogEntry.objects.exists()
 
 
@@ -198,17 +188,19 @@ def test_seats_remaining_is_not_written(boss, event):
 
 
 @pytest.mark.parametrize("everything", [True, False], ids=["selected", "one"])
-def test_deleting_takes_the_reservations_along_and_is_logged(boss, event, bob, everything):
+def test_deleting_takes_the_reservations_along_and_is_logged(boss, event, alice, bob, event_of, everything):
     book(event, bob)
+    [kept] = book(event_of(alice), bob)
 
     if everything:
         delete_selected(boss, "event_event", [event])
     else:
         boss.post(reverse("admin:event_event_delete", args=[event.pk]), {"post": "yes"})
 
-    assert not Event.objects.exists()
-    assert not Reservation.objects.exists()
+    assert list(Event.objects.all()) == [kept.event]
+    assert list(Reservation.objects.all()) == [kept]
     assert LogEntry.objects.get().action_flag == DELETION
+    assert_balanced()
 
 
 def test_first_page_says_how_full_the_upcoming_events_are(boss, alice, bob, event_of):

@@ -6,7 +6,7 @@ from django.db import OperationalError
 from authentication.models import AttemptWindow
 from event.models import Event
 from eventmanagement.environment import rate
-from tests.admin import form_of, superuser
+from tests.admin import form_of
 from tests.event.test_create import CONCERT
 from tests.races import race
 
@@ -70,9 +70,8 @@ def test_limit_can_be_switched_off(as_user, alice, routes, settings):
     assert not AttemptWindow.objects.exists()
 
 
-def test_admin_has_no_limit(event, settings):
+def test_admin_has_no_limit(boss, event, settings):
     settings.THROTTLE_EVENTS = rate("1/day")
-    boss = superuser()
 
     for _ in range(2):
         boss.post("/admin/event/event/add/", form_of(event))

@@ -14,18 +14,11 @@ PEOPLE = 200
 SEATS = 50
 SALES = 8
 EVENT = {"title": "Sale", "capacity": SEATS, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
-# A crowd with tokens, without the time that its passwords would take.
-CROWD = f"""
-from django.contrib.auth.models import User
-from rest_framework.authtoken.models import Token
-crowd = User.objects.bulk_create(User(username=f"person{{n}}") for n in range({PEOPLE}))
-print(*[Token.objects.create(user=person).key for person in crowd])
-"""
 
 
 def test_every_sale_sells_what_there_is(tmp_path):
     with running_service(tmp_path / "log") as (service, _), ThreadPoolExecutor(PEOPLE) as crowd:
-        tokens = service.manage("shell", "--verbosity=0", "--command", CROWD).split()
+        tokens = service.sign_in_crowd(PEOPLE)
         outcomes = []
         for _ in range(SALES):
             event = service.request("POST", "/api/events/", EVENT, tokens[0]).json["id"]

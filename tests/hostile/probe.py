@@ -14,18 +14,6 @@ from tests.service import Service
 # Seconds after which a client gives up, as a balancer's health check does.
 PATIENCE = 5
 EVENT = {"capacity": 100_000, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
-# People with tokens, without the time that hashing their passwords takes.
-CROWD = """
-from django.contrib.auth.models import User
-from rest_framework.authtoken.models import Token
-crowd = User.objects.bulk_create(User(username=f"person{{n}}") for n in range({count}))
-print(*[Token.objects.create(user=person).key for person in crowd])
-"""
-
-
-def crowd(service: Service, count: int) -> list[str]:
-    """Make people, and give their tokens."""
-    return service.manage("shell", "--verbosity=0", "--command", CROWD.format(count=count)).split()
 
 
 def create_event(service: Service, token: str, title: str = "Sale") -> int:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from django.db import connection
 
-from tests.hostile.probe import Probe, create_event, crowd
+from tests.hostile.probe import Probe, create_event
 from tests.service import PATIENCE, running_service
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: it is about the server")
@@ -60,7 +60,7 @@ def service(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tokens(service):
-    return iter(crowd(service, 300 * len(ATTACKS)))
+    return iter(service.sign_in_crowd(300 * len(ATTACKS)))
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

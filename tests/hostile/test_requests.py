@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from tests.hostile.probe import Probe, create_event, crowd
+from tests.hostile.probe import Probe, create_event
 from tests.service import running_service
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: it is about the server")
@@ -46,7 +46,7 @@ def service(running):
 @pytest.fixture(scope="module")
 def people(service):
     """Tokens, each to be used once."""
-    return iter(crowd(service, 10_000))
+    return iter(service.sign_in_crowd(10_000))
 
 
 @pytest.fixture

@@ -11,19 +11,10 @@ from event.models import Event
 from reservation.admin import MOST_SHOWN
 from reservation.models import Reservation
 from tests.admin import delete_selected, errors, form_of, staff, superuser
-from tests.ledger import seats_left
+from tests.ledger import book, seats_left
 
 LIST = "/admin/reservation/reservation/"
 ADD = "/admin/reservation/reservation/add/"
-
-
-@pytest.fixture
-def boss():
-    return superuser()
-
-
-def book(event, *users):
-    return [Reservation.objects.book(user=user, event_id=event.pk) for user in users]
 
 
 def page(kind, row):

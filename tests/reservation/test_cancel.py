@@ -7,12 +7,6 @@ from reservation.views import ReservationViewSet
 from tests.ledger import assert_balanced, begin, seats_left
 
 
-@pytest.fixture
-def reservation(bob, event):
-    """Bob's seat at the concert."""
-    return Reservation.objects.book(user=bob, event_id=event.pk)
-
-
 def test_cancelling_frees_the_seat(as_user, bob, routes, event, reservation):
     response = as_user(bob).delete(routes.reservation(reservation))
 

@@ -20,12 +20,6 @@ def other(alice, carol, event_of):
 
 
 @pytest.fixture
-def reservation(bob, event):
-    """Bob's seat at the concert."""
-    return Reservation.objects.book(user=bob, event_id=event.pk)
-
-
-@pytest.fixture
 def movements(caplog, django_capture_on_commit_callbacks):
     """Do something, and give what it logged of seats."""
     caplog.set_level(logging.INFO, "event.seats")

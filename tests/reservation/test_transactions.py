@@ -12,12 +12,6 @@ from tests.ledger import assert_balanced, seats_left
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def reservation(bob, event):
-    """Bob's seat at the concert."""
-    return Reservation.objects.book(user=bob, event_id=event.pk)
-
-
 DELETIONS = {
     "event": lambda reservation: reservation.event.delete(),
     "events": lambda reservation: Event.objects.filter(title="Concert").delete(),

@@ -8,6 +8,7 @@ from rest_framework.serializers import ListSerializer
 from event.models import EventQuerySet
 from eventmanagement.database.errors import read_timeout
 from reservation.models import Reservation, ReservationQuerySet
+from tests.database import slowly
 
 # Without the suite's own transaction around it, each statement is what it is in production.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,17 +23,6 @@ def limits():
         [timeout] = cursor.fetchone()
         cursor.execute("SHOW max_parallel_workers_per_gather")
         return timeout, *cursor.fetchone()
-
-
-def slowly(read):
-    """Let the read begin with a statement of a second."""
-
-    def read_slowly(queryset):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(1)")
-        return read(queryset)
-
-    return read_slowly
 
 
 @pytest.fixture

@@ -7,18 +7,14 @@ from django.test.utils import CaptureQueriesContext
 
 from event.models import Event, EventQuerySet
 from reservation.models import Reservation
-from tests.admin import delete_selected, superuser
+from tests.admin import delete_selected
+from tests.database import slowly
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such limit")
 
 LISTS = ["/admin/event/event/", "/admin/reservation/reservation/", "/admin/auth/user/"]
 AUTOCOMPLETE = "/admin/autocomplete/"
 SIX, SEVEN = "a b c d e f", "a b c d e f g"
-
-
-@pytest.fixture
-def boss():
-    return superuser()
 
 
 @pytest.fixture
@@ -69,17 +65,6 @@ def test_action_on_a_search_of_seven_words_changes_nothing(boss, event, found):
     boss.post(f"{LISTS[0]}?q={SEVEN}", choice)
 
     assert Event.objects.filter(pk=event.pk).exists()
-
-
-def slowly(read):
-    """Let the read begin with a statement of a second."""
-
-    def read_slowly(*args, **options):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(1)")
-        return read(*args, **options)
-
-    return read_slowly
 
 
 @on_postgresql
