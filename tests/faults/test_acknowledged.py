@@ -106,7 +106,7 @@ def test_no_acknowledged_seat_is_lost(tmp_path):
         lost = {pair: held for pair, held in acknowledged.items() if kept.get(pair) != held}
         audit = service.manage("check_seats")
 
-    print(f"{len(faults)} faults, {dict(sale.answers)}, {len(acknowledged)} acknowledged, {len(lost)} lost")
+    print(f"{len(faults)} faults, {dict(sale.responses)}, {len(acknowledged)} acknowledged, {len(lost)} lost")
     assert lost == {}
     assert "Every seat is accounted for." in audit
     assert sale.responses.keys() <= {201, 204, 400, 404, 503, "no answer"}
