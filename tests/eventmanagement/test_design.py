@@ -20,7 +20,8 @@ def imported_by(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
+            # What is imported may be a module itself.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("app", MAY_IMPORT)
@@ -30,6 +31,14 @@ def test_imports_go_one_way(app):
 
     assert files
     assert packages & {*MAY_IMPORT, "eventmanagement"} <= MAY_IMPORT[app]
+
+
+def test_database_knows_neither_the_api_nor_the_server():
+    files = list(Path(settings.BASE_DIR, "eventmanagement", "database").rglob("*.py"))
+    rooms = {".".join(name.split(".")[:2]) for path in files for name in imported_by(path)}
+
+    assert files
+    assert not rooms & {"eventmanagement.api", "eventmanagement.serving"}
 
 
 def test_no_migration_is_missing():
