@@ -19,7 +19,7 @@ PATIENCE = 3
 hashing_slot = threading.BoundedSemaphore(1)
 
 
-class OneAtATimeMixin:
+class OneAtATimeMixin(hashers.BasePasswordHasher):
     """Let one thread of the process hash, and refuse passwords that are longer than any that was set."""
 
     def encode(self, password: str, salt: str, *cost: Any, **named_cost: Any) -> str:
@@ -35,7 +35,8 @@ class OneAtATimeMixin:
         return len(password) <= LONGEST_PASSWORD and super().verify(password, encoded)
 
 
-class ScryptPasswordHasher(OneAtATimeMixin, hashers.ScryptPasswordHasher):
+# django-stubs lacks Django's.
+class ScryptPasswordHasher(OneAtATimeMixin, hashers.ScryptPasswordHasher):  # type: ignore[misc, name-defined]
     """Django's, one hash at a time."""
 
 

@@ -1,13 +1,15 @@
 """Serializer fields that check the length of a text before anything else."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import models
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+ModelT = TypeVar("ModelT", bound=models.Model)
 
-class LengthFirstMixin:
+
+class LengthFirstMixin(serializers.Field[str, str, str, Any]):
     """Refuse a text by its type and length before it is transformed or validated in any other way.
 
     For REST framework's CharField and its subclasses. Without the mixin they run every validator on a
@@ -52,7 +54,7 @@ class EmailField(LengthFirstMixin, serializers.EmailField):
     """REST framework's, with the length checked first."""
 
 
-class ModelSerializer(serializers.ModelSerializer):
+class ModelSerializer(serializers.ModelSerializer[ModelT]):
     """REST framework's, with these fields for texts."""
 
     serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {

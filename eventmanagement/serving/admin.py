@@ -22,7 +22,8 @@ class AdminSite(admin.AdminSite):
 
     site_header = site_title = "Event management"
 
-    def admin_view(self, view: View, cacheable: bool = False) -> View:
+    # Django's types promise a view of the same type.
+    def admin_view(self, view: View, cacheable: bool = False) -> View:  # type: ignore[override]
         @wraps(view)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             # Pages change something on POST alone. On OPTIONS and the like they query as on GET.
@@ -36,7 +37,7 @@ class AdminSite(admin.AdminSite):
         return super().admin_view(limited, cacheable)
 
 
-class LimitedSearchMixin:
+class LimitedSearchMixin(admin.ModelAdmin):
     """A search within the limits of the API's. One beyond them finds nothing, and its page says why."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -44,7 +45,9 @@ class LimitedSearchMixin:
             self.message_user(request, message, messages.WARNING)
         return super().changelist_view(request, extra_context)
 
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
         if search_errors(search_term):
             return queryset.none(), False
         return super().get_search_results(request, queryset, search_term)

@@ -1,5 +1,6 @@
 """Middleware of the admin's pages, kept from the API, whose clients send a token and no cookie."""
 
+from collections.abc import Awaitable
 from functools import cached_property
 
 from csp.constants import HEADER
@@ -8,14 +9,16 @@ from csp.utils import build_policy
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.deprecation import MiddlewareMixin
 
 from eventmanagement.serving.middleware import is_api_request
 
 
-class SkipForApi:
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+class SkipForApi(MiddlewareMixin):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         return self.get_response(request) if is_api_request(request) else super().__call__(request)
 
 
@@ -38,7 +41,7 @@ class AdminMessageMiddleware(SkipForApi, MessageMiddleware):
 class PagePolicies(CSPMiddleware):
     """What pages may load. For the API's answers it is written once, which takes as long as a query."""
 
-    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not is_api_request(request):
             return super().process_response(request, response)
         response.headers[HEADER] = self.policy
