@@ -6,7 +6,7 @@ from typing import Any
 from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
 from django.core.paginator import EmptyPage, Page, Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from rest_framework import pagination
 from rest_framework.exceptions import ValidationError
@@ -24,8 +24,10 @@ COUNT_KEPT, RENEWING = 4, 1
 SKIPPED = 1_000
 
 
-class LongListPaginator(Paginator):
+class LongListPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at runtime.
     """Counts a long list every few seconds, and reads none of the rows before a page."""
+
+    object_list: QuerySet[Any]
 
     @cached_property
     def count(self) -> int:
@@ -35,7 +37,7 @@ class LongListPaginator(Paginator):
             key = sha256(repr(rows.query.sql_with_params()).encode()).hexdigest()
         except EmptyResultSet:
             return 0
-        kept = cache.get(key)
+        kept: int | None = cache.get(key)
         if kept is not None and not cache.add(f"{key}-fresh", True, COUNT_KEPT):
             return kept
         count = rows.count()
@@ -46,7 +48,7 @@ class LongListPaginator(Paginator):
             cache.delete(key)
         return count
 
-    def page(self, number: int | str) -> Page:
+    def page(self, number: int | str) -> Page[Any]:
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         rows = self.object_list[first : first + self.per_page]
@@ -55,13 +57,14 @@ class LongListPaginator(Paginator):
         if first and not rows:
             # The count that was kept knows of more than there still are.
             raise EmptyPage(self.error_messages["no_results"])
-        return self._get_page(rows, number, self)
+        return Page(rows, number, self)
 
 
 class PageNumberPagination(pagination.PageNumberPagination):
     """Ten a page, up to a hundred by ``?page_size=``; more than that gives a hundred."""
 
     django_paginator_class = LongListPaginator
+    page: Page[Any]
     page_size = 10
     page_size_query_param = "page_size"
     max_page_size = 100
@@ -81,12 +84,15 @@ class PageNumberPagination(pagination.PageNumberPagination):
             },
         }
 
-    def paginate_queryset(self, queryset: QuerySet, request: Request, view: APIView | None = None) -> list[Model]:
+    def paginate_queryset(
+        self, queryset: QuerySet[Any, Any], request: Request, view: APIView | None = None
+    ) -> list[Any]:
         """Count the rows and read those of the page, within READ_TIMEOUT."""
         # Refuses a bad one before the database is asked for anything.
         self.get_page_size(request)
         with read_timeout():
-            return super().paginate_queryset(queryset, request, view)
+            # None stands for a list without pages.
+            return super().paginate_queryset(queryset, request, view) or []
 
     def get_page_size(self, request: Request) -> int:
         asked = request.query_params.get(self.page_size_query_param)
