@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import check_password, make_password
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest
-
-User = get_user_model()
 
 
 class PasswordBackend(ModelBackend):
@@ -20,7 +17,7 @@ class PasswordBackend(ModelBackend):
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
-    ) -> AbstractUser | None:
+    ) -> User | None:
         """Give the active user of this username and password, or None."""
         if username is None or password is None:
             return None

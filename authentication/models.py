@@ -10,7 +10,7 @@ from eventmanagement.environment import Rate
 from eventmanagement.refusals import TooManyAttempts
 
 
-class AttemptWindowManager(models.Manager):
+class AttemptWindowManager(models.Manager["AttemptWindow"]):
     def spend(self, rate: Rate | None, *subject: str) -> None:
         """Count one attempt of this subject, or raise TooManyAttempts where the rate has none left.
 

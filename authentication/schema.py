@@ -18,7 +18,8 @@ class DocumentedTokens(TokenScheme):
     priority = 0
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return super().get_security_definition(auto_schema) | {
+        definition: dict[str, str] = super().get_security_definition(auto_schema)
+        return definition | {
             "description": "Log in, then type the word `Token`, a space and the token that you got: "
             f"`Token {TOKEN}`. It is sent as the header `Authorization`. It is void once you log out or change "
             "your password."

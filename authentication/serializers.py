@@ -1,7 +1,7 @@
 from typing import Any
 
-from django.contrib.auth import get_user_model, password_validation
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth import password_validation
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
 from rest_framework import serializers
@@ -10,10 +10,8 @@ from rest_framework.validators import UniqueValidator
 from authentication.hashers import LONGEST_PASSWORD
 from eventmanagement.api.fields import CharField, ModelSerializer
 
-User = get_user_model()
-
 USERNAME_TAKEN = "A user with that username already exists."
-LONGEST_USERNAME = User._meta.get_field("username").max_length
+LONGEST_USERNAME: int = User._meta.get_field("username").max_length  # type: ignore[assignment]  # Not None here.
 
 
 class UsernameField(CharField):
@@ -33,7 +31,7 @@ class PasswordField(CharField):
         super().__init__(write_only=True, trim_whitespace=False, max_length=LONGEST_PASSWORD, style=style, **options)
 
 
-class SignupSerializer(ModelSerializer):
+class SignupSerializer(ModelSerializer[User]):
     username = UsernameField(
         max_length=LONGEST_USERNAME,
         help_text="Letters and digits of any script, and @ . + - _",
@@ -54,7 +52,7 @@ class SignupSerializer(ModelSerializer):
             raise serializers.ValidationError({"password": error.messages}) from None
         return account
 
-    def create(self, account: dict[str, Any]) -> AbstractUser:
+    def create(self, account: dict[str, Any]) -> User:
         user = User(username=account["username"], email=User.objects.normalize_email(account.get("email", "")))
         # Before the transaction: a hash takes its time, and on SQLite nobody could write meanwhile.
         user.set_password(account["password"])
@@ -69,10 +67,10 @@ class SignupSerializer(ModelSerializer):
         return user
 
 
-class CredentialsSerializer(serializers.Serializer):
+class CredentialsSerializer(serializers.Serializer[Any]):
     username = UsernameField(max_length=LONGEST_USERNAME)
     password = PasswordField()
 
 
-class TokenSerializer(serializers.Serializer):
+class TokenSerializer(serializers.Serializer[Any]):
     token = serializers.CharField(source="key")

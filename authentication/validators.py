@@ -1,6 +1,6 @@
 """Password validators: what a password may be, and what ends with the old one."""
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 
 from authentication.hashers import LONGEST_PASSWORD
@@ -10,7 +10,7 @@ from authentication.tokens import revoke_token
 class MaximumLengthValidator:
     """Refuse a password that is too long to hash; no login would accept it."""
 
-    def validate(self, password: str, user: AbstractUser | None = None) -> None:
+    def validate(self, password: str, user: User | None = None) -> None:
         """Raise ValidationError if the password is longer than LONGEST_PASSWORD characters."""
         if len(password) > LONGEST_PASSWORD:
             raise ValidationError(
@@ -37,10 +37,10 @@ class TokenRevokingValidator:
     after these, call ``revoke_token``. Sessions end in all cases, because each holds a hash of the password's hash.
     """
 
-    def validate(self, password: str, user: AbstractUser | None = None) -> None:
+    def validate(self, password: str, user: User | None = None) -> None:
         """Accept any password."""
 
-    def password_changed(self, password: str, user: AbstractUser) -> None:
+    def password_changed(self, password: str, user: User) -> None:
         """Revoke the token of this user, who has been saved."""
         revoke_token(user)
 

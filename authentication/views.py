@@ -1,4 +1,5 @@
 from django.conf import settings
+from django.contrib.auth.models import User
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import CreateAPIView, GenericAPIView
@@ -15,7 +16,7 @@ from eventmanagement.api.mixins import MethodNotAllowedFirstMixin
 from eventmanagement.serving.client_ip import client_ip
 
 
-class SignupView(MethodNotAllowedFirstMixin, CreateAPIView):
+class SignupView(MethodNotAllowedFirstMixin, CreateAPIView[User]):
     serializer_class = SignupSerializer
     authentication_classes = []
     permission_classes = [AllowAny]
@@ -27,7 +28,7 @@ class SignupView(MethodNotAllowedFirstMixin, CreateAPIView):
         return self.create(request)
 
 
-class LoginView(MethodNotAllowedFirstMixin, GenericAPIView):
+class LoginView(MethodNotAllowedFirstMixin, GenericAPIView[User]):
     serializer_class = CredentialsSerializer
     authentication_classes = []
     permission_classes = [AllowAny]
