@@ -4,14 +4,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import F, FloatField
+from django.db.models import F, FloatField, QuerySet
 from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from event.exceptions import CapacityBelowReserved
-from event.models import NOT_STARTED, Event, EventQuerySet
+from event.models import NOT_STARTED, Event
 from eventmanagement.serving.admin import LimitedSearchMixin
 
 
@@ -38,7 +38,8 @@ class EventAdminForm(forms.ModelForm):
 
         The capacity is refused as the ledger would refuse it.
         """
-        data = super().clean()
+        super().clean()
+        data = self.cleaned_data
         if not self.instance.pk:
             return data
         event = Event.objects.locked().filter(pk=self.instance.pk).first()
@@ -58,7 +59,7 @@ class SeatsFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         return [("sold_out", "Sold out"), ("few", "A tenth or less left"), ("left", "Seats left")]
 
-    def queryset(self, request: HttpRequest, events: EventQuerySet) -> EventQuerySet:
+    def queryset(self, request: HttpRequest, events: QuerySet[Event]) -> QuerySet[Event]:
         match self.value():
             case "sold_out":
                 return events.filter(seats_remaining=0)
@@ -76,10 +77,10 @@ class StartFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         return [("not_started", "Not started"), ("started", "Started or over")]
 
-    def queryset(self, request: HttpRequest, events: EventQuerySet) -> EventQuerySet:
+    def queryset(self, request: HttpRequest, events: QuerySet[Event]) -> QuerySet[Event]:
         match self.value():
             case "not_started":
-                return events.not_started()
+                return events.filter(NOT_STARTED)
             case "started":
                 return events.exclude(NOT_STARTED)
         return events

@@ -32,7 +32,7 @@ class DateTimeField(IsoDateTimeField):
     """A moment that is still one in UTC: 9999-12-31T23:59-14:00 lies beyond what a datetime can say."""
 
     def to_python(self, value: Any) -> datetime | None:
-        moment = super().to_python(value)
+        moment: datetime | None = super().to_python(value)
         try:
             return moment and moment.astimezone(UTC)
         except OverflowError:

@@ -30,7 +30,7 @@ NO_SUCH_PAGE = error(HTTPStatus.NOT_FOUND, "Invalid page.", "There are not that 
 CHANGED = {200: EventSerializer} | NEEDS_TOKEN | NOT_ITS_ORGANIZER | NO_SUCH_EVENT
 CAPACITY_REFUSED = refused("CapacityRefusal", CapacityBelowReserved(12), fields=WRONG_TIMES)
 # An empty list: no token is needed. None: what the view says.
-READER = [] if settings.EVENTS_PUBLIC else None
+READER: list[str] | None = [] if settings.EVENTS_PUBLIC else None
 
 describe(
     EventViewSet,

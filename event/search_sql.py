@@ -20,7 +20,7 @@ class Pairs(Func):
     output_field = TextField()
 
 
-class ContainsAll(PostgresOperatorLookup):
+class ContainsAll(PostgresOperatorLookup):  # type: ignore[type-arg]  # Not generic at runtime.
     lookup_name = "contains_all"
     postgres_operator = "@>"
 

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 from django.utils import timezone
@@ -8,7 +9,7 @@ from eventmanagement.api.fields import ModelSerializer
 from eventmanagement.api.mixins import CachedFieldsMixin
 
 
-class EventSerializer(CachedFieldsMixin, ModelSerializer):
+class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
     class Meta:
         model = Event
         fields = [
@@ -32,9 +33,10 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer):
 
     def validate(self, changes: dict[str, Any]) -> dict[str, Any]:
         """Check the times against each other as they will be, those that stay included."""
-        start, end, doors = (
+        times: Iterator[Any] = (
             changes.get(field, getattr(self.instance, field, None)) for field in ("start_time", "end_time", "show_time")
         )
+        start, end, doors = times
         if end <= start:
             raise serializers.ValidationError({"end_time": ["The event must end after it starts."]})
         if doors and doors > end:

@@ -19,7 +19,7 @@ from eventmanagement.api import limits
 from eventmanagement.api.mixins import ConditionalReadMixin, FilteredListMixin, MethodNotAllowedFirstMixin
 
 
-class EventViewSet(MethodNotAllowedFirstMixin, FilteredListMixin, ConditionalReadMixin, ModelViewSet):
+class EventViewSet(MethodNotAllowedFirstMixin, FilteredListMixin, ConditionalReadMixin, ModelViewSet[Event]):
     """Events: everybody finds them, whoever is signed in creates one, its organizer keeps it."""
 
     queryset = Event.objects.all()
@@ -52,7 +52,7 @@ class EventViewSet(MethodNotAllowedFirstMixin, FilteredListMixin, ConditionalRea
             yield
 
     @transaction.atomic
-    def perform_create(self, serializer: BaseSerializer) -> None:
+    def perform_create(self, serializer: BaseSerializer[Event]) -> None:
         # In one transaction: an event that is not created after all does not count.
         limits.spend(settings.THROTTLE_EVENTS, "events", str(self.request.user.pk))
         serializer.save(organizer=self.request.user)

@@ -1,4 +1,6 @@
+from django.apps.registry import Apps
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from eventmanagement.database.errors import lift_time_limit
 
@@ -8,7 +10,7 @@ INDEX = (
 )
 
 
-def create_index(apps, schema_editor):
+def create_index(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
         # To index a million events takes half a minute.
         lift_time_limit(apps, schema_editor)
@@ -17,7 +19,7 @@ def create_index(apps, schema_editor):
         schema_editor.execute(INDEX)
 
 
-def drop_index(apps, schema_editor):
+def drop_index(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("DROP INDEX event_by_words")
 

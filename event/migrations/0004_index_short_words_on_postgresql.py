@@ -1,4 +1,6 @@
+from django.apps.registry import Apps
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from eventmanagement.database.errors import lift_time_limit
 
@@ -17,7 +19,7 @@ $$
 INDEX = "CREATE INDEX event_by_pairs ON event_event USING gin (event_pairs(UPPER(title || E'\\n' || description)))"
 
 
-def create_index(apps, schema_editor):
+def create_index(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
         # To index a million events takes some minutes.
         lift_time_limit(apps, schema_editor)
@@ -25,7 +27,7 @@ def create_index(apps, schema_editor):
         schema_editor.execute(INDEX)
 
 
-def drop_index(apps, schema_editor):
+def drop_index(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("DROP INDEX event_by_pairs")
         schema_editor.execute("DROP FUNCTION event_pairs")
