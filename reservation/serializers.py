@@ -8,7 +8,7 @@ from eventmanagement.api.mixins import CachedFieldsMixin
 from reservation.models import Reservation
 
 
-class BookingSerializer(serializers.Serializer):
+class BookingSerializer(serializers.Serializer[Reservation]):
     # Not a PrimaryKeyRelatedField: it would read the event, and booking asks for it anyway.
     event_id = serializers.IntegerField()
 
@@ -22,7 +22,7 @@ class BookingSerializer(serializers.Serializer):
         return ReservationSerializer().to_representation(reservation)
 
 
-class ReservationSerializer(CachedFieldsMixin, serializers.ModelSerializer):
+class ReservationSerializer(CachedFieldsMixin, serializers.ModelSerializer[Reservation]):
     event = EventSerializer(read_only=True)
     user = serializers.CharField(source="user.username", read_only=True)
 
@@ -31,7 +31,7 @@ class ReservationSerializer(CachedFieldsMixin, serializers.ModelSerializer):
         fields = ["id", "event", "user", "created_at"]
 
 
-class AttendeeSerializer(CachedFieldsMixin, serializers.ModelSerializer):
+class AttendeeSerializer(CachedFieldsMixin, serializers.ModelSerializer[Reservation]):
     user = serializers.CharField(source="user.username", read_only=True)
 
     class Meta:

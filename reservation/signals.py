@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.db.models.signals import pre_delete
 from django.dispatch import receiver
@@ -12,8 +11,8 @@ from event.models import Event
 from reservation.models import Reservation
 
 
-@receiver(pre_delete, sender=get_user_model())
-def give_seats_back(instance: AbstractUser, origin: Any, **kwargs: Any) -> None:
+@receiver(pre_delete, sender=User)
+def give_seats_back(instance: User, origin: Any, **kwargs: Any) -> None:
     """Cancel what a user holds who is about to be deleted, in the transaction that deletes them.
 
     Where many are deleted at once, the events of all are locked first, in the one order.

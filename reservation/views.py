@@ -1,3 +1,4 @@
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
@@ -11,7 +12,7 @@ from event.permissions import IsOrganizer
 from eventmanagement.api.mixins import FilteredListMixin, MethodNotAllowedFirstMixin
 from reservation.exceptions import AlreadyCancelled
 from reservation.filters import ReservationFilter
-from reservation.models import Reservation, ReservationQuerySet
+from reservation.models import Reservation
 from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
 
 
@@ -22,7 +23,7 @@ class ReservationViewSet(
     ListModelMixin,
     RetrieveModelMixin,
     DestroyModelMixin,
-    GenericViewSet,
+    GenericViewSet[Reservation],
 ):
     """A person's own reservations; those of others are not there."""
 
@@ -33,13 +34,13 @@ class ReservationViewSet(
     lookup_value_converter = "int"
     http_method_names = ["get", "head", "post", "delete"]
 
-    def get_serializer_class(self) -> type[BaseSerializer]:
+    def get_serializer_class(self) -> type[BaseSerializer[Reservation]]:
         return BookingSerializer if self.action == "create" else super().get_serializer_class()
 
-    def get_queryset(self) -> ReservationQuerySet:
+    def get_queryset(self) -> QuerySet[Reservation]:
         return super().get_queryset().filter(user=self.request.user.pk)
 
-    def perform_create(self, serializer: BaseSerializer) -> None:
+    def perform_create(self, serializer: BaseSerializer[Reservation]) -> None:
         serializer.save(user=self.request.user)
 
     def perform_destroy(self, reservation: Reservation) -> None:
@@ -49,7 +50,7 @@ class ReservationViewSet(
             raise NotFound from None
 
 
-class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView):
+class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView[Reservation]):
     """Who holds a seat at an event, in the order of booking, for its organizer."""
 
     queryset = Reservation.objects.select_related("user")
@@ -58,7 +59,7 @@ class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView):
     filter_backends = []
     http_method_names = ["get", "head"]
 
-    def get_queryset(self) -> ReservationQuerySet:
+    def get_queryset(self) -> QuerySet[Reservation]:
         event = get_object_or_404(Event, pk=self.kwargs["event_id"])
         self.check_object_permissions(self.request, event)
         return super().get_queryset().filter(event=event)
