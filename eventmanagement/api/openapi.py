@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils.module_loading import autodiscover_modules
 from drf_spectacular import openapi
@@ -12,6 +12,10 @@ from rest_framework.views import APIView
 from eventmanagement.api.exceptions import refusal_body
 from eventmanagement.refusals import Refusal
 from eventmanagement.serving.middleware import sentence
+
+View = TypeVar("View", bound=Callable[..., Any])
+# Its path, that path as a pattern, the method, and the view.
+Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 LONG_PATHS = ("/api/authentication/", "/api/event/", "/api/reservation/")
 
@@ -81,13 +85,13 @@ class AutoSchema(openapi.AutoSchema):
         return f"{serializer_name}Page"
 
 
-def read_descriptions(endpoints: list[tuple], **kwargs: object) -> list[tuple]:
+def read_descriptions(endpoints: list[Endpoint], **kwargs: object) -> list[Endpoint]:
     """Let each app's schema.py describe its views; nobody but the document needs them, or their weight."""
     autodiscover_modules("schema")
     return endpoints
 
 
-def keep_long_paths(endpoints: list[tuple], **kwargs: object) -> list[tuple]:
+def keep_long_paths(endpoints: list[Endpoint], **kwargs: object) -> list[Endpoint]:
     """Leave the short paths out of the document: they are second names of the same views."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith(LONG_PATHS)]
 
@@ -114,7 +118,7 @@ def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
     return result
 
 
-def describe(view: type[APIView], **operations: Callable) -> None:
+def describe(view: type[APIView], **operations: Callable[..., Any]) -> None:
     """Say what a view's methods do; the view itself knows nothing of the document."""
     view.schema = AutoSchema()
     extend_schema_view(**operations)(view)
@@ -129,7 +133,7 @@ def operation(
     returns: dict[str, Any] | None = None,
     conditional: bool = False,
     **options: Any,
-) -> Callable:
+) -> Callable[[View], View]:
     """Describe an operation: its own answers, with an example of what is sent and returned.
 
     What every operation may answer is added: 503, and 413 and 415 where there is a body to read;
@@ -192,7 +196,7 @@ def _refusal_schema(*bodies: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ref(schema: str) -> dict[str, str]:
+def _ref(schema: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{schema}"}
 
 

@@ -16,7 +16,9 @@ MOST_MARKS = 50_000
 class JSONParser(parsers.JSONParser):
     """JSON with a bound on the number of its values and the depth of their nesting."""
 
-    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping | None = None) -> Any:
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         body = stream.read()
         if sum(map(body.count, STRUCTURE)) > MOST_MARKS:
             raise ParseError("JSON parse error - too many values")
