@@ -15,7 +15,7 @@ bind = f"127.0.0.1:{env.int('PORT', 8000, validate=validate.Range(1, 65535))}"
 # A request waits for the database most of its time, so threads share a worker's memory; a worker
 # for each core lets them compute beside each other. Each thread keeps a connection of its own.
 worker_class = "eventmanagement.serving.worker.Worker"
-cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = min(env.int("WEB_CONCURRENCY", cores, validate=validate.Range(min=1)), 2 * cores)
 threads = sum(THREADS.values())
 # Connections of one worker: with the database's and the log's, below the 1,024 files that a process may usually open.
@@ -34,7 +34,7 @@ keepalive = 5
 # Nobody's headers are believed here: Django believes X-Forwarded-* as TRUSTED_PROXIES says, and the path that the
 # project is mounted under comes from the environment (SCRIPT_NAME).
 forwarded_allow_ips = ""
-secure_scheme_headers = {}
+secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 # Bytes: a query value of five thousand digits is Django's to refuse.
 limit_request_line = 8190

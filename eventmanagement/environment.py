@@ -97,7 +97,7 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[s
     The timeouts are PostgreSQL's: how long a statement waits for a lock, and how long it takes.
     """
     try:
-        config = dj_database_url.parse(value)
+        config: dict[str, Any] = {**dj_database_url.parse(value)}
     except ValueError as error:
         raise EnvValidationError(str(error), [value]) from None
     if config["NAME"] in ("", ":memory:"):

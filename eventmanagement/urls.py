@@ -7,24 +7,26 @@ that were written to the other table of the original design. The OpenAPI documen
 from collections.abc import Callable
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import include, path
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
-from django.views.generic import RedirectView
+from django.views.generic import RedirectView, View
 from rest_framework.permissions import AllowAny
 
 from eventmanagement.serving.health import healthz, readyz, unknown_path
 from reservation.views import AttendeeListView
 
 
-def documentation(view_class: str) -> Callable[[HttpRequest], HttpResponse]:
+def documentation(view_path: str) -> Callable[[HttpRequest], HttpResponseBase]:
     """Read by anyone; imported when it is first asked for, because it is heavy and few workers ever are."""
     options = {"authentication_classes": [], "permission_classes": [AllowAny], "http_method_names": ["get", "head"]}
 
     @csrf_exempt
-    def view(request: HttpRequest) -> HttpResponse:
-        return import_string(view_class).as_view(**options)(request)
+    def view(request: HttpRequest) -> HttpResponseBase:
+        view_class: type[View] = import_string(view_path)
+        return view_class.as_view(**options)(request)
 
     return view
 

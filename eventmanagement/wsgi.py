@@ -19,7 +19,7 @@ django_application = get_wsgi_application()
 get_resolver().url_patterns  # noqa: B018
 
 
-def application(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Serve Django, and keep from it the headers that it would fail on, or parse slowly, before any middleware.
 
     A body in another charset than UTF-8 becomes one of unknown type, which is refused where

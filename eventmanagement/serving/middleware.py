@@ -24,7 +24,7 @@ LARGEST_FORM = 128 * 2**10
 LARGEST_MULTIPART = 64 * 2**10
 
 # Python's phrases for these statuses differ from release to release.
-SENTENCES = {
+SENTENCES: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "Bad request.",
     HTTPStatus.FORBIDDEN: "Forbidden.",
     HTTPStatus.NOT_FOUND: "Not found.",
@@ -66,7 +66,7 @@ class RequestLimitMiddleware:
             # Django reads no further than the Content-Length, here nothing at all.
             return refusal(HTTPStatus.LENGTH_REQUIRED)
         length = int(request.META.get("CONTENT_LENGTH") or 0)
-        if length > largest_body(request.content_type):
+        if length > largest_body(request.content_type or ""):
             return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return self.get_response(request)
 
