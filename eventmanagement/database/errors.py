@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.apps.registry import Apps
 from django.conf import settings
@@ -59,14 +60,16 @@ def is_lock_timeout(error: DatabaseError) -> bool:
 
 def violates(error: IntegrityError, model: type[models.Model], name: str) -> bool:
     """Say whether the constraint of this model and name is the one that failed."""
-    cause = error.__cause__
+    cause: Any = error.__cause__
     if isinstance(cause, sqlite3.Error):
         # SQLite calls a check by its name, a unique constraint by its columns.
         [constraint] = (constraint for constraint in model._meta.constraints if constraint.name == name)
         fields = (model._meta.get_field(field) for field in getattr(constraint, "fields", ()))
-        columns = ", ".join(f"{model._meta.db_table}.{field.column}" for field in fields)
+        # A constraint has no fields without columns.
+        columns = ", ".join(f"{model._meta.db_table}.{field.column}" for field in fields)  # type: ignore[union-attr]
         return str(cause).endswith(f"failed: {columns or name}")
-    return cause.diag.constraint_name == name
+    violated: str | None = cause.diag.constraint_name
+    return violated == name
 
 
 @contextmanager

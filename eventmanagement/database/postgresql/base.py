@@ -1,7 +1,7 @@
 """Django's PostgreSQL, with statements that are planned once and a health check that asks nobody."""
 
 import select
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db.backends.postgresql import base
 from psycopg import Error
@@ -10,9 +10,15 @@ from psycopg.pq import TransactionStatus
 
 from eventmanagement.database.postgresql import Prepared
 
+if TYPE_CHECKING:
+    # django-stubs lacks Django's, which is a subclass of this one.
+    from psycopg import Cursor as ServerBindingCursor
+else:
+    from django.db.backends.postgresql.base import ServerBindingCursor
 
-class Cursor(base.ServerBindingCursor):
-    def execute(self, query: Any, params: Any = None, **options: Any) -> "Cursor":
+
+class Cursor(ServerBindingCursor):
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
         """Execute as ever; plan a ``Prepared`` query once, and anew where its plan no longer holds.
 
         PostgreSQL refuses a plan whose columns have changed their type meanwhile, which ends a
