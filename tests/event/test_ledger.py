@@ -208,6 +208,16 @@ def test_saving_writes_the_fields_that_are_named(alice, bob, event):
         event.save(update_fields=["bogus"])
 
 
+def test_saving_takes_the_names_of_fields_from_any_iterable(event):
+    event.title, event.capacity = "Concerto", 5
+
+    event.save(update_fields=iter(["title", "capacity"]))
+
+    event.refresh_from_db()
+    assert (event.title, event.capacity) == ("Concerto", 5)
+    assert_balanced()
+
+
 def test_save_that_fails_leaves_the_capacity_alone(event):
     event.capacity, event.end_time = 4, event.start_time
 
