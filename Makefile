@@ -37,6 +37,7 @@ check: export SECRET_KEY := a-key-that-is-long-enough-for-the-deployment-checks-
 check: .venv/all
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/mypy
 	.venv/bin/python manage.py makemigrations --check
 	.venv/bin/python manage.py check --deploy --fail-level WARNING
 	.venv/bin/python manage.py spectacular --validate --fail-on-warn --file /dev/null
