@@ -8,12 +8,16 @@ import pytest
 from django.conf import LazySettings, settings
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from event.models import Event
 from reservation import booking_sql
+from reservation.models import Reservation
+from tests.admin import superuser
+from tests.ledger import book
 from tests.openapi import DocumentedClient
 
 
@@ -120,6 +124,18 @@ def event_of() -> Callable[..., Event]:
 def event(alice: User, event_of: Callable[..., Event]) -> Event:
     """Alice's concert tomorrow, ten seats."""
     return event_of(alice)
+
+
+@pytest.fixture
+def reservation(bob: User, event: Event) -> Reservation:
+    """Bob's seat at the concert."""
+    return book(event, bob)[0]
+
+
+@pytest.fixture
+def boss() -> Client:
+    """Somebody in the admin panel who may do everything."""
+    return superuser()
 
 
 @pytest.fixture
