@@ -3,12 +3,12 @@ FROM python:3.13-slim AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 
-# Poetry lives apart from what it exports for; the project's environment gets no pip either.
+# Poetry gets its own virtual environment. The project's environment contains neither Poetry nor pip.
 RUN python -m venv /opt/poetry \
     && /opt/poetry/bin/pip install poetry==2.5.1 poetry-plugin-export==1.10.1 \
     && python -m venv --without-pip /opt/venv
 
-# Before the code, so that only a change of the lock installs again.
+# Copied before the code, so that Docker reuses this layer until pyproject.toml or poetry.lock changes.
 WORKDIR /build
 COPY pyproject.toml poetry.lock ./
 RUN /opt/poetry/bin/poetry export --only main --output requirements.txt \
@@ -22,8 +22,8 @@ COPY event event/
 COPY eventmanagement eventmanagement/
 COPY reservation reservation/
 COPY gunicorn.conf.py manage.py pyproject.toml ./
-# The key is for this command alone, which signs nothing with it. Whoever runs the image may write
-# nothing there: the bytecode is compiled here, and what only root could read becomes readable.
+# collectstatic needs a SECRET_KEY but signs nothing with it. The container's user can't write to /app, so
+# the bytecode is compiled here. chmod makes all files readable for that user.
 RUN SECRET_KEY=unused python manage.py collectstatic --no-input \
     && python -m compileall -q . \
     && chmod -R a+rX .
@@ -42,12 +42,12 @@ WORKDIR /app
 USER 10001:10001
 EXPOSE 8000
 
-# Asked under a name that ALLOWED_HOSTS has, which need not be 127.0.0.1.
+# Sends a Host header from ALLOWED_HOSTS, because that list may not contain 127.0.0.1.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-c", "\
 import os, urllib.request as http; \
 host = os.environ.get('ALLOWED_HOSTS', '').split(',')[0].strip(' *.') or 'localhost'; \
 http.urlopen(http.Request('http://127.0.0.1:8000/healthz', headers={'Host': host}), timeout=4)"]
 
-# The workers' heartbeats go to memory: it is there where the root file system is read-only, and
-# a busy disk cannot stall them.
+# The workers' heartbeat files are in /dev/shm: it is writable even with a read-only root file system, and
+# a busy disk can't delay them.
 CMD ["gunicorn", "--bind", "0.0.0.0:8000", "--worker-tmp-dir", "/dev/shm"]

@@ -7,10 +7,10 @@ POETRY_RELEASE := poetry==2.5.1 poetry-plugin-export==1.10.1
 WITH_main := --only main
 WITH_all := --all-groups
 
-# A place for those who have no home directory, such as some containers' users.
+# A fallback for users without a home directory, for example in some containers.
 HOME ?= $(CURDIR)/.venv
 export HOME PORT
-# Keep Poetry from making an environment of its own and from writing anywhere else.
+# Keep Poetry from creating its own virtual environment and from writing outside of .venv.
 export POETRY_VIRTUALENVS_CREATE := false
 export POETRY_CACHE_DIR := $(CURDIR)/.venv/poetry/cache
 export POETRY_CONFIG_DIR := $(CURDIR)/.venv/poetry/config
@@ -21,11 +21,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 run: export DEBUG := $(or $(DEBUG),true)
 run: .venv/main
 	@.venv/bin/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null \
-		|| { echo 'Port $(PORT) is not to be had; name another: make run PORT=8001'; exit 1; }
+		|| { echo 'Port $(PORT) is in use or not allowed. Choose another one: make run PORT=8001'; exit 1; }
 	@.venv/bin/python manage.py migrate --verbosity 0
 	$(if $(filter-out 0 false,$(DEMO)),@.venv/bin/python manage.py seed_demo)
 	@echo "Swagger UI  http://127.0.0.1:$(PORT)/docs/swagger/"
-	@echo "Admin       http://127.0.0.1:$(PORT)/admin/  (for an account: DEBUG=true .venv/bin/python manage.py createsuperuser)"
+	@echo "Admin       http://127.0.0.1:$(PORT)/admin/  (create an account: DEBUG=true .venv/bin/python manage.py createsuperuser)"
 	@exec .venv/bin/gunicorn
 
 test: .venv/all
@@ -46,16 +46,16 @@ check: .venv/all
 bench: .venv/all
 	.venv/bin/python -m tests.benchmark $(if $(PICTURE),--picture $(PICTURE))
 
-# The environment: .venv/main to run, .venv/all to work on it.
+# The virtual environment: .venv/main has the packages to run the project, .venv/all also those for development.
 .venv/main .venv/all: .venv/%: poetry.lock | .venv/poetry/bin/poetry
-	@echo "Installing what poetry.lock names..."
+	@echo "Installing the packages from poetry.lock..."
 	@.venv/poetry/bin/poetry export --quiet $(WITH_$*) --output $@.txt
 	@.venv/bin/python -m pip install --quiet --require-hashes --no-deps --requirement $@.txt
 	@touch $@
 
 .venv/poetry/bin/poetry:
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed; name one: make PYTHON=python3.14")'
-	@echo "Making an environment in .venv..."
+	@echo "Creating a virtual environment in .venv..."
 	@$(PYTHON) -m venv .venv
 	@$(PYTHON) -m venv .venv/poetry
 	@.venv/poetry/bin/python -m pip install --quiet $(POETRY_RELEASE)

@@ -1,4 +1,4 @@
-"""How gunicorn serves the project; ``gunicorn`` alone, started beside this file, reads it."""
+"""Configuration of gunicorn. ``gunicorn`` without arguments reads this file from the current directory."""
 
 import gc
 import os
@@ -12,31 +12,32 @@ from eventmanagement.serving.lanes import THREADS
 wsgi_app = "eventmanagement.wsgi"
 bind = f"127.0.0.1:{env.int('PORT', 8000, validate=validate.Range(1, 65535))}"
 
-# A request waits for the database most of its time, so threads share a worker's memory; a worker
-# for each core lets them compute beside each other. Each thread keeps a connection of its own.
+# A request spends most of its time waiting for the database, so each worker has several threads. One
+# worker per core lets Python code run in parallel. Each thread that uses the database keeps its own connection.
 worker_class = "eventmanagement.serving.worker.Worker"
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = min(env.int("WEB_CONCURRENCY", cores, validate=validate.Range(min=1)), 2 * cores)
 threads = sum(THREADS.values())
-# Connections of one worker: with the database's and the log's, below the 1,024 files that a process may usually open.
+# The maximum number of client connections of one worker. Together with the database connections, it stays below
+# 1,024, the usual limit on open files of a process.
 worker_connections = 900
-# Loaded once, before the workers, who share its memory: settings that make no sense are named once
-# and end the server.
+# Load the application before forking, so that the workers share its memory. An invalid setting is then
+# reported once, and the server does not start.
 preload_app = True
-# The worker collects each response whole before it sends it.
+# The worker buffers each complete response before it sends it, so sendfile() can't be used.
 sendfile = False
 
-# Seconds that requests under way may take to end when the server is told to stop.
+# Seconds that running requests may take to finish when the server shuts down.
 graceful_timeout = 20
-# Seconds without a sign of life after which a worker counts as hung and is replaced.
+# Seconds without a heartbeat after which a worker is considered hung and is replaced.
 timeout = 60
 keepalive = 5
-# Nobody's headers are believed here: Django believes X-Forwarded-* as TRUSTED_PROXIES says, and the path that the
-# project is mounted under comes from the environment (SCRIPT_NAME).
+# gunicorn trusts no proxy headers. Django reads X-Forwarded-* according to TRUSTED_PROXIES, and the mount path comes
+# from the environment variable SCRIPT_NAME.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
-# Bytes: a query value of five thousand digits is Django's to refuse.
+# In bytes. Large enough that a query parameter with 5,000 digits reaches Django, which returns 400 for it.
 limit_request_line = 8190
 control_socket_disable = True
 
@@ -45,6 +46,6 @@ control_socket_disable = True
 
 
 def when_ready(server: Any) -> None:
-    """Keep what is loaded out of the workers' garbage collections, which would copy it by marking it."""
+    """Exclude the loaded objects from garbage collection in the workers, which would copy shared memory pages."""
     gc.collect()
     gc.freeze()

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from rest_framework.authtoken import admin as authtoken_admin  # noqa: F401  (registers what is unregistered below)
+from rest_framework.authtoken import admin as authtoken_admin  # noqa: F401  (registers TokenProxy, which is unregistered below)
 from rest_framework.authtoken.models import Token, TokenProxy
 
 from authentication.hashers import LONGEST_PASSWORD
@@ -20,18 +20,18 @@ from authentication.serializers import LONGEST_USERNAME
 from authentication.tokens import revoke_token
 from eventmanagement.refusals import TooManyAttempts
 
-# Users in one statement; their keys are its parameters.
+# Users per DELETE statement: each user id is one query parameter, and databases limit their number.
 BATCH = 500
 
 
 class LimitedAuthenticationForm(AdminAuthenticationForm):
-    """The admin's login, within the same limits as the API's.
+    """The admin's login form, with the same rate limits as the API's login.
 
-    A session needs no second look at the user, as a token does: it holds a hash of the stored hash that was
-    checked, and every request compares it and asks whether the user is active.
+    Unlike ``get_or_create_token``, it does not check the user a second time after the login. A session stores a
+    hash of the password hash, and every request compares it and checks ``is_active``.
     """
 
-    # Django's own fields leave these lengths to the browser.
+    # On the server, Django's own form limits the length of neither field.
     username = UsernameField(max_length=LONGEST_USERNAME, widget=forms.TextInput(attrs={"autofocus": True}))
     password = forms.CharField(
         max_length=LONGEST_PASSWORD,
@@ -73,14 +73,14 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class UserAdmin(auth_admin.UserAdmin):
-    """Django's page of users, where their tokens can be revoked."""
+    """Django's user admin, with an action that revokes tokens."""
 
     change_password_form = TokenRevokingPasswordForm
     actions = ["revoke_tokens"]
 
     @admin.action(permissions=["change"], description="Revoke the tokens of selected %(verbose_name_plural)s")
     def revoke_tokens(self, request: HttpRequest, users: QuerySet) -> None:
-        """Revoke the tokens of these users, with an entry in the history of each who had one."""
+        """Revoke the tokens of these users, and log it in the admin history of each user who had a token."""
         with transaction.atomic():
             holders = list(users.filter(auth_token__isnull=False))
             for start in range(0, len(holders), BATCH):
@@ -96,5 +96,5 @@ class UserAdmin(auth_admin.UserAdmin):
 
 admin.site.login_form = LimitedAuthenticationForm
 
-# A token speaks for its user: nobody needs to read one, or to make one for somebody else.
+# A token authenticates as its user, so the admin neither shows tokens nor creates them.
 admin.site.unregister(TokenProxy)

@@ -5,4 +5,4 @@ class AuthenticationConfig(AppConfig):
     name = "authentication"
 
     def ready(self) -> None:
-        from authentication import signals  # noqa: F401  (connects the receiver)
+        from authentication import signals  # noqa: F401  (connects the signal receiver)

@@ -1,4 +1,4 @@
-"""Checking a password."""
+"""The authentication backend."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from django.http import HttpRequest
 
 
 class PasswordBackend(ModelBackend):
-    """Django's backend, which upgrades a hash only while it is still the one that was checked.
+    """Like Django's ModelBackend, but upgrades a password hash only if it has not changed since it was checked.
 
-    Django's own overwrites the stored hash with one of the password that was typed. If the password is changed
-    during the check, that brings the old password back.
+    ModelBackend overwrites the stored hash with a new hash of the submitted password. If the password is changed
+    during the check, that restores the old password.
     """
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
-        """Give the active user of this username and password, or None."""
+        """Return the active user with this username and password, or None."""
         if username is None or password is None:
             return None
         try:
             user = User.objects.get_by_natural_key(username)
         except User.DoesNotExist:
-            # A hash of the same cost: the time does not tell that there is no such user.
+            # Compute a hash anyway, so that the response time does not reveal that the user does not exist.
             make_password(password)
             return None
 

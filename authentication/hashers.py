@@ -1,7 +1,7 @@
 """Password hashers that compute one hash at a time in each process.
 
-A hash costs a core a fifth of a second by intention. Of many logins at once, each process computes
-one, and the others wait: so they leave the processor to other requests.
+A password hash deliberately takes about 0.2 seconds of CPU time. When many users log in at once, each process
+computes one hash at a time and the other logins wait, which leaves CPU time for other requests.
 """
 
 import threading
@@ -11,21 +11,21 @@ from django.contrib.auth import hashers
 
 from eventmanagement.database.errors import Unavailable
 
-# Characters: far beyond any passphrase, and little enough to hash.
+# In characters. Longer than any passphrase, and still cheap to hash.
 LONGEST_PASSWORD = 4096
-# Seconds that a login or a sign-up waits for its turn. The others in front of it take a fifth of a second each.
+# Seconds that a login or a sign-up waits for the semaphore. Each one ahead of it takes about 0.2 seconds.
 PATIENCE = 3
 
 hashing_slot = threading.BoundedSemaphore(1)
 
 
 class OneAtATimeMixin(hashers.BasePasswordHasher):
-    """Let one thread of the process hash, and refuse passwords that are longer than any that was set."""
+    """Let only one thread of the process hash at a time, and reject passwords that are too long without hashing."""
 
     def encode(self, password: str, salt: str, *cost: Any, **named_cost: Any) -> str:
-        """Hash as the hasher does. Raises Unavailable if the turn does not come within PATIENCE seconds."""
+        """Return the hash. Raises Unavailable if the semaphore is not free within PATIENCE seconds."""
         if not hashing_slot.acquire(timeout=PATIENCE):
-            raise Unavailable("too many passwords are hashed at once")
+            raise Unavailable("too many passwords are waiting to be hashed")
         try:
             return super().encode(password, salt, *cost, **named_cost)
         finally:
@@ -41,4 +41,4 @@ class ScryptPasswordHasher(OneAtATimeMixin, hashers.ScryptPasswordHasher):  # ty
 
 
 class PBKDF2PasswordHasher(OneAtATimeMixin, hashers.PBKDF2PasswordHasher):
-    """Django's, one hash at a time."""
+    """Django's PBKDF2 hasher, one hash at a time."""

@@ -1,4 +1,4 @@
-"""Logging in within the limits, wherever it is done."""
+"""Rate-limited login, shared by the API and the admin."""
 
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -36,7 +36,8 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> Abst
         if user is None:
             AttemptWindow.objects.spend(*limit)
         else:
-            # Of many guesses sent at once all pass the first check; the right one must not pass this.
+            # Many guesses sent at the same time all pass the first check, because no failure is counted yet. This
+            # second check stops the right guess among them.
             AttemptWindow.objects.refuse_if_spent(*limit)
     return user
 

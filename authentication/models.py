@@ -1,4 +1,4 @@
-"""How often something was tried, counted where every worker sees it."""
+"""Rate limits, counted in the database so that all workers share the counts."""
 
 import hashlib
 from datetime import datetime
@@ -39,23 +39,23 @@ class AttemptWindowManager(models.Manager["AttemptWindow"]):
             window.refuse_if_spent(rate)
 
     def _forget_ended(self, now: datetime) -> None:
-        """Remove windows that are over, a few for each that is opened, so that the table stays small."""
+        """Delete up to ten expired windows. Called for each new window, so that the table stays small."""
         with transaction.atomic():
             ended = self.filter(ends_at__lt=now).select_for_update(skip_locked=True)
             self.filter(pk__in=list(ended.values_list("pk", flat=True)[:10])).delete()
 
 
 class AttemptWindow(models.Model):
-    """The attempts of one subject since the first of them, until the period of its rate is over.
+    """The number of attempts for one subject in a fixed window, which begins with the first attempt.
 
-    Not Django's cache: its counters lose attempts that arrive at once, and it evicts entries
-    when it is full, which is what somebody who guesses passwords would fill it for.
+    The counts are not in Django's cache. Its counters can lose concurrent attempts, and a full cache evicts
+    entries, which an attacker could provoke.
     """
 
-    # A digest, so that what people typed as their username is not kept.
+    # A SHA-256 digest, because the subject may contain a username, or a password typed into the wrong field.
     subject = models.CharField(max_length=64, unique=True)
     attempts = models.PositiveIntegerField(default=0)
-    # The index finds what can be forgotten.
+    # The index is for deleting expired windows.
     ends_at = models.DateTimeField(db_index=True)
 
     objects = AttemptWindowManager()

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of signing up, logging in and logging out."""
+"""The OpenAPI descriptions of sign-up, login and logout."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ class DocumentedTokens(TokenScheme):
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         definition: dict[str, str] = super().get_security_definition(auto_schema)
         return definition | {
-            "description": "Log in, then type the word `Token`, a space and the token that you got: "
-            f"`Token {TOKEN}`. It is sent as the header `Authorization`. It is void once you log out or change "
-            "your password."
+            "description": "Log in, then enter the word `Token`, a space and the token from the response: "
+            f"`Token {TOKEN}`. It is sent in the `Authorization` header. The token becomes invalid when you log out "
+            "or change your password."
         }
 
 
@@ -32,7 +32,7 @@ describe(
     SignupView,
     post=operation(
         "signup",
-        "Make yourself an account",
+        "Create an account",
         description="Choose a username and a password; an email address is optional. Then log in with them.",
         tags=["Authentication"],
         auth=[],
@@ -48,9 +48,9 @@ describe(
     LoginView,
     post=operation(
         "login",
-        "Get your token",
-        description="Send the token with every request that needs one, as the header `Authorization: Token <token>`. "
-        "Each login gives the same token, until you log out or change your password.",
+        "Log in and get a token",
+        description="Send the token with every request that needs one, in the header `Authorization: Token <token>`. "
+        "Every login returns the same token until you log out or change your password.",
         tags=["Authentication"],
         auth=[],
         request=CredentialsSerializer,
@@ -66,8 +66,8 @@ describe(
     LogoutView,
     post=operation(
         "logout",
-        "Give your token up",
-        description="The token is void, wherever you used it. The next login gives a new one.",
+        "Log out",
+        description="Deletes your token, so all clients that use it are logged out. The next login creates a new one.",
         tags=["Authentication"],
         request=None,
         responses={204: None} | NEEDS_TOKEN,

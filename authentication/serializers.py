@@ -15,18 +15,18 @@ LONGEST_USERNAME: int = User._meta.get_field("username").max_length  # type: ign
 
 
 class UsernameField(CharField):
-    """A username in the form that is stored, so that look-alikes of one name are that name (NFKC)."""
+    """Normalizes a username to NFKC, as Django stores it, so that equivalent spellings are the same username."""
 
     def to_internal_value(self, data: Any) -> str:
         username = User.normalize_username(super().to_internal_value(data))
-        # Normalizing makes up to eighteen characters of one.
+        # NFKC can expand one character to eighteen.
         self.check_length(username)
         return username
 
 
 class PasswordField(CharField):
     def __init__(self, **options: Any) -> None:
-        # A space is part of a password like any other character.
+        # Spaces at the beginning or end are part of the password.
         style = {"input_type": "password"}
         super().__init__(write_only=True, trim_whitespace=False, max_length=LONGEST_PASSWORD, style=style, **options)
 
@@ -44,7 +44,7 @@ class SignupSerializer(ModelSerializer[User]):
         fields = ["id", "username", "email", "password"]
 
     def validate(self, account: dict[str, Any]) -> dict[str, Any]:
-        """Run Django's password validators, which want to know whose password it is."""
+        """Run Django's password validators. They get the user, to compare the password with the username and email."""
         user = User(username=account["username"], email=account.get("email", ""))
         try:
             password_validation.validate_password(account["password"], user)
@@ -54,7 +54,7 @@ class SignupSerializer(ModelSerializer[User]):
 
     def create(self, account: dict[str, Any]) -> User:
         user = User(username=account["username"], email=User.objects.normalize_email(account.get("email", "")))
-        # Before the transaction: a hash takes its time, and on SQLite nobody could write meanwhile.
+        # Hash before the transaction begins: hashing is slow, and on SQLite a transaction blocks all other writers.
         user.set_password(account["password"])
         try:
             with transaction.atomic():
@@ -62,7 +62,7 @@ class SignupSerializer(ModelSerializer[User]):
         except IntegrityError:
             if not User.objects.filter(username=account["username"]).exists():
                 raise
-            # Somebody else took it between the check and now.
+            # Another request took the username after the validator's check.
             raise serializers.ValidationError({"username": [USERNAME_TAKEN]}) from None
         return user
 

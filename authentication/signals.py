@@ -31,10 +31,10 @@ def revoke_token_first(instance: AbstractUser, update_fields: Collection[str] | 
 
 @receiver(post_save, sender=User)
 def revoke_token_of_inactive_user(instance: AbstractUser, **kwargs: Any) -> None:
-    """Revoke the token of a user who is saved as inactive, so that it is void after a reactivation too.
+    """Revoke the token of a user who is saved as inactive, so that it stays invalid after a reactivation.
 
-    ``QuerySet.update(is_active=False)`` sends no signal: the token is refused then, but comes back with the
-    reactivation.
+    ``QuerySet.update(is_active=False)`` sends no signal. The token is then rejected while the user is inactive,
+    but works again after a reactivation.
     """
     if not instance.is_active:
         revoke_token(instance)

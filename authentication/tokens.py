@@ -1,4 +1,4 @@
-"""Who a request speaks for."""
+"""Token authentication, and creating and revoking tokens."""
 
 import re
 
@@ -17,13 +17,13 @@ from eventmanagement.database.queries import PreparedQuery
 
 User = get_user_model()
 
-# What Token.generate_key makes: twenty random bytes in hexadecimal.
+# The format of Token.generate_key: twenty random bytes in hexadecimal.
 KEY_LENGTH = 40
 KEY = re.compile("[0-9a-f]+")
-# Characters: the keyword, the key, and room for more than one space between them.
+# In characters: enough for the keyword, several spaces and the key.
 LONGEST_HEADER = 100
-# How often a login compares the hash that it checked with the stored one. Two logins that upgrade the hash
-# at once need two tries.
+# How many times a login compares the password hash that it checked with the stored one. A second time is needed
+# if another login has upgraded the hash meanwhile.
 MOST_TRIES = 3
 # Loads what every request needs of its user; Django reads the rest when it is asked for.
 USER_BY_TOKEN = PreparedQuery(
@@ -32,13 +32,13 @@ USER_BY_TOKEN = PreparedQuery(
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """REST framework's, which asks the database only about what can be a key."""
+    """REST framework's TokenAuthentication, but queries the database only for strings that can be a token."""
 
     def authenticate(self, request: HttpRequest | Request) -> tuple[AbstractUser, Token] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
         if len(header) <= LONGEST_HEADER:
             return super().authenticate(request)
-        # It carries no key of ours. As with a short one, another scheme is not refused but ignored.
+        # The header is too long for a valid token. As in the parent class, other schemes are ignored.
         if header[: len(self.keyword) + 1].strip().lower() == self.keyword.lower():
             raise AuthenticationFailed("Invalid token.")
         return None
@@ -53,11 +53,11 @@ class TokenAuthentication(authentication.TokenAuthentication):
 
 
 def get_or_create_token(user: AbstractUser, password: str) -> Token | None:
-    """Give the token of a user whose password has just been checked; create it if there is none.
+    """Return the token of a user whose password has just been checked. Creates the token if there is none.
 
-    The check took its time. None if since then the password was changed, or the user was deactivated or
-    deleted. The user's row is locked meanwhile, so that all of these wait, and then find the token that they
-    revoke. Raises Unavailable if the hash is another one each time that it is compared.
+    Returns None if the password was changed, or the user was deactivated or deleted, since the check. The user's
+    row is locked here: a concurrent change of the user waits for the lock, and then finds the token and revokes it.
+    Raises Unavailable after MOST_TRIES attempts that were interrupted by concurrent changes.
     """
     checked = user.password
     for _ in range(MOST_TRIES):
@@ -69,17 +69,19 @@ def get_or_create_token(user: AbstractUser, password: str) -> Token | None:
                 if current.password == checked:
                     return Token.objects.get_or_create(user=current)[0]
         except IntegrityError:
-            # Somebody who does not lock the user created a token, and a logout deleted it.
+            # Between two queries of get_or_create, other code created a token without locking the user, and a
+            # logout deleted it again.
             continue
-        # Another login may have upgraded the hash. To hash takes too long for a lock.
+        # The hash has changed. If another login upgraded it, the password still matches. This check is outside
+        # the transaction because hashing is too slow to hold a row lock.
         if not check_password(password, current.password):
             return None
         checked = current.password
-    raise Unavailable("the password or the token of this user changes all the time")
+    raise Unavailable("the password or the token of this user changed during every attempt")
 
 
 def revoke_token(user: AbstractUser) -> None:
-    """Delete the user's token, if there is one: no request is authenticated by it any more."""
+    """Delete the user's token, if there is one."""
     Token.objects.filter(user=user).delete()
 
 

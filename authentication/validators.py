@@ -1,4 +1,4 @@
-"""Password validators: what a password may be, and what ends with the old one."""
+"""Password validators: a maximum length, and revoking the token when the password changes."""
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
@@ -8,7 +8,7 @@ from authentication.tokens import revoke_token
 
 
 class MaximumLengthValidator:
-    """Refuse a password that is too long to hash; no login would accept it."""
+    """Reject a password that is longer than the login accepts."""
 
     def validate(self, password: str, user: User | None = None) -> None:
         """Raise ValidationError if the password is longer than LONGEST_PASSWORD characters."""
@@ -41,7 +41,7 @@ class TokenRevokingValidator:
         """Accept any password."""
 
     def password_changed(self, password: str, user: User) -> None:
-        """Revoke the token of this user, who has been saved."""
+        """Revoke the user's token. Django calls this after it has saved the user."""
         revoke_token(user)
 
     def get_help_text(self) -> str:

@@ -23,7 +23,7 @@ class SignupView(MethodNotAllowedFirstMixin, CreateAPIView[User]):
     http_method_names = ["post"]
 
     def post(self, request: Request) -> Response:
-        # Every attempt counts, before the body is read: a refusal tells whether a username exists.
+        # Count every attempt, also failed ones: the error "username already exists" reveals which usernames exist.
         AttemptWindow.objects.spend(settings.THROTTLE_SIGNUP, "signup", client_ip(request))
         return self.create(request)
 

@@ -1,4 +1,4 @@
-"""Events for those who run them."""
+"""The admin pages for events."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from eventmanagement.serving.admin import LimitedSearchMixin
 
 
 def booked_bar(event: Event) -> SafeString:
-    """Draw how much of the capacity is booked, and say it in numbers."""
+    """Return a progress bar of the booked seats, followed by the numbers."""
     return format_html(
         '<progress max="{}" value="{}"></progress> {} of {}',
         event.capacity,
@@ -30,13 +30,14 @@ class EventAdminForm(forms.ModelForm):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         for field in self.fields.values():
-            # So that what was edited is told from what has changed since the page was opened.
+            # Keeps the value that the page was opened with, so that ``changed_data`` lists only edits on this page,
+            # not changes made by others since then.
             field.show_hidden_initial = True
 
     def clean(self) -> dict[str, Any]:
-        """Check what was edited beside the rest as it is now, and keep it so until it is saved.
+        """Lock the event until it is saved. Validate the edited fields together with the current values of the others.
 
-        The capacity is refused as the ledger would refuse it.
+        The capacity must not be less than the number of reserved seats.
         """
         super().clean()
         data = self.cleaned_data
@@ -44,7 +45,7 @@ class EventAdminForm(forms.ModelForm):
             return data
         event = Event.objects.locked().filter(pk=self.instance.pk).first()
         if event is None:
-            raise forms.ValidationError("This event was deleted meanwhile.")
+            raise forms.ValidationError("This event has been deleted.")
         for field in data.keys() - set(self.changed_data):
             data[field] = getattr(event, field)
         if data.get("capacity", event.capacity) < event.reserved:
@@ -57,7 +58,7 @@ class SeatsFilter(admin.SimpleListFilter):
     parameter_name = "seats"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        return [("sold_out", "Sold out"), ("few", "A tenth or less left"), ("left", "Seats left")]
+        return [("sold_out", "Sold out"), ("few", "10% or less left"), ("left", "Seats left")]
 
     def queryset(self, request: HttpRequest, events: QuerySet[Event]) -> QuerySet[Event]:
         match self.value():
@@ -94,7 +95,7 @@ class EventAdmin(LimitedSearchMixin, admin.ModelAdmin):
     list_filter = [SeatsFilter, StartFilter]
     search_fields = ["title", "description", "organizer__username"]
     date_hierarchy = "start_time"
-    # It would count all rows once more, beside those that are listed.
+    # The full count would need a second COUNT query over the whole table.
     show_full_result_count = False
     autocomplete_fields = ["organizer"]
     readonly_fields = ["booked", "seats_remaining"]
@@ -115,5 +116,5 @@ class EventAdmin(LimitedSearchMixin, admin.ModelAdmin):
         return {"organizer": request.user.pk} | super().get_changeform_initial_data(request)
 
     def save_model(self, request: HttpRequest, event: Event, form: forms.ModelForm, change: bool) -> None:
-        """Write what was edited and nothing else: the rest may have changed since the page was opened."""
+        """Save only the edited fields: the others may have been changed since the page was opened."""
         event.save(update_fields=form.changed_data if change else None)

@@ -36,5 +36,5 @@ def whole_number(capacity: Any) -> int | WholeNumber:
     except (TypeError, ValueError, OverflowError):
         number = None
     if number is None or not (isinstance(capacity, str) or number == capacity):
-        raise ValueError(f"A capacity is a whole number of seats, not {capacity!r:.50}.")
+        raise ValueError(f"The capacity must be a whole number, not {capacity!r:.50}.")
     return number

@@ -10,11 +10,11 @@ class SoldOut(Refusal):
 
 class EventStarted(Refusal):
     code = "event_started"
-    message = "This event has started: its seats can be neither booked nor cancelled any more."
+    message = "This event has started. Seats can no longer be booked or cancelled."
 
 
 class CapacityBelowReserved(Refusal):
     code = "capacity_below_reserved"
 
     def __init__(self, reserved: int) -> None:
-        super().__init__(f"The capacity can't be less than the number of seats already reserved, {reserved}.")
+        super().__init__(f"The capacity can't be less than the number of reserved seats ({reserved}).")

@@ -20,7 +20,7 @@ ORDERINGS = [
 
 
 class IdFilter(django_filters.Filter):
-    """An id. (A NumberFilter reads a decimal: 1E999999999 takes it a while.)"""
+    """Filters by an integer id. Unlike NumberFilter, it does not parse decimals: 1E999999999 would take long."""
 
     field_class = forms.IntegerField
 
@@ -29,7 +29,7 @@ class IdFilter(django_filters.Filter):
 
 
 class DateTimeField(IsoDateTimeField):
-    """A moment that is still one in UTC: 9999-12-31T23:59-14:00 lies beyond what a datetime can say."""
+    """A date and time, converted to UTC. Rejects values out of range in UTC, such as 9999-12-31T23:59-14:00."""
 
     def to_python(self, value: Any) -> datetime | None:
         moment: datetime | None = super().to_python(value)
@@ -48,21 +48,21 @@ class SearchFilter(django_filters.CharFilter):
 
 
 class EventFilter(django_filters.FilterSet):
-    """How events are found. A bad value is refused on its field; what is not named here is ignored."""
+    """The query parameters of the list of events. Invalid values are field errors; unknown parameters are ignored."""
 
-    search = SearchFilter(method="matching", label="Words in the title or the description, six at most")
+    search = SearchFilter(method="matching", label="Up to six words. Each must occur in the title or the description")
     organizer = IdFilter(field_name="organizer_id", label="The id of the organizer")
     start_after = DateTimeFilter(field_name="start_time", lookup_expr="gt", label="Starts later than this, ISO 8601")
     start_before = DateTimeFilter(field_name="start_time", lookup_expr="lt", label="Starts earlier than this, ISO 8601")
     available = django_filters.ChoiceFilter(
         method="by_availability",
         choices=[("true", "true"), ("false", "false")],
-        label="true: not started, and seats are left",
+        label="true: events that have not started and have seats left; false: all others",
     )
     ordering = django_filters.ChoiceFilter(
         method="ordered",
         choices=[(name, name) for name in ORDERINGS],
-        label="What comes first; a minus turns it around",
+        label="The sort field. A leading minus sorts in descending order",
     )
 
     class Meta:

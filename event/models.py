@@ -25,13 +25,14 @@ from event.search_sql import PAIR, has_pairs_of
 from eventmanagement.database.breaker import LockBreaker
 from eventmanagement.database.queries import LockTimeout, PreparedQuery
 
-# Guards every statement of a request that waits for an event's row, by the event's id.
+# The circuit breaker for the locks of event rows, by event id. It guards booking, cancelling and Event.lock(). It
+# does not guard the admin's form for events, nor the update() and delete() of a queryset.
 EVENT_LOCKS = LockBreaker()
 
 LONGEST_DESCRIPTION = 10_000
 EVENT_IS_OVER = "The event is already over."
 EARLIEST_START = timedelta(days=-365)
-STARTS_TOO_EARLY = "An event can't start more than a year ago."
+STARTS_TOO_EARLY = "The start can't be more than a year in the past."
 
 
 def starts_too_early(start_time: datetime) -> bool:
@@ -51,7 +52,7 @@ def waits_briefly() -> LockTimeout:
 
 class EventQuerySet(models.QuerySet):
     def not_started(self) -> "EventQuerySet":
-        """Events that have not started, by the database's clock."""
+        """Return the events that have not started, according to the database's clock."""
         return self.filter(NOT_STARTED)
 
     def bookable(self) -> "EventQuerySet":
@@ -61,31 +62,31 @@ class EventQuerySet(models.QuerySet):
         return self.exclude(BOOKABLE)
 
     def with_words(self, words: Sequence[str]) -> "EventQuerySet":
-        """Events that have each of the words in their title or description, whatever its case."""
+        """Return the events that contain every word in the title or the description, ignoring case."""
         conditions = [Q(title__icontains=word) | Q(description__icontains=word) for word in words]
         if connections[self.db].vendor == "postgresql":
             conditions += [has_pairs_of(word) for word in words if len(word) == PAIR]
         return self.filter(*conditions)
 
     def locked(self) -> "EventQuerySet":
-        """The same events in the order of their ids, the one order in which several are locked.
+        """Return these events with FOR NO KEY UPDATE, in the order of their ids. All code locks events in this order.
 
-        The lock lets foreign keys to the event be checked meanwhile.
+        Unlike FOR UPDATE, this lock lets other transactions insert rows that reference the event.
         """
         return self.order_by("pk").select_for_update(no_key=True)
 
     def lock(self) -> list[int]:
-        """Lock these events until the transaction ends; give their ids in the order of locking."""
+        """Lock these events until the transaction ends. Returns their ids in ascending order."""
         return list(self.locked().values_list("pk", flat=True))
 
     def update(self, **changes: Any) -> int:
-        """Update as ever, but let no capacity change without the seats that remain of it.
+        """Update the events. A new capacity changes ``seats_remaining`` by the same difference.
 
-        Raises TypeError for ``seats_remaining``, which only the ledger's own methods write, and
-        ValueError for a capacity that is not a whole number.
+        Raises TypeError for ``seats_remaining``, which only the ledger's own methods may set, and ValueError for a
+        capacity that is not a whole number.
         """
         if "seats_remaining" in changes:
-            raise TypeError("Seats move with reservations and with the capacity, not by themselves.")
+            raise TypeError("seats_remaining can't be set directly. It changes with reservations and the capacity.")
         if "capacity" not in changes:
             return super().update(**changes)
         capacity = whole_number(changes.pop("capacity"))
@@ -125,13 +126,13 @@ class EventQuerySet(models.QuerySet):
     move_seats.alters_data = True
 
     def bulk_create(self, objs: Iterable["Event"], batch_size: int | None = None, **options: Any) -> list["Event"]:
-        """Create the events with all their seats.
+        """Create the events with all seats free.
 
-        Raises TypeError where it would overwrite others, and ValueError for a capacity that is not
-        a whole number.
+        Raises TypeError for ``update_conflicts``, which would overwrite existing events, and ValueError for a
+        capacity that is not a whole number.
         """
         if options.get("update_conflicts"):
-            raise TypeError("An event that is there already has seats of its own.")
+            raise TypeError("bulk_create can't overwrite an existing event: it would reset its seats.")
         events = list(objs)
         for event in events:
             event.capacity = event.seats_remaining = whole_number(event.capacity)
@@ -142,18 +143,18 @@ class EventQuerySet(models.QuerySet):
         return created
 
     def bulk_update(self, objs: Iterable["Event"], fields: Iterable[str], batch_size: int | None = None) -> int:
-        """Update the events as ever. Raises ValueError for a capacity that is not a whole number."""
+        """Update the events. Raises ValueError for a capacity that is not a whole number."""
         events, fields = list(objs), list(fields)
         if "capacity" in fields:
             for event in events:
-                # Django would drop the fraction of a plain value.
+                # Django would truncate the value instead of rejecting it.
                 whole_number(event.capacity)
         return super().bulk_update(events, fields, batch_size)
 
     bulk_update.alters_data = True
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete the events, each locked before the reservations that go with it."""
+        """Lock the events, then delete them with their reservations."""
         with transaction.atomic():
             for event_id in Event.objects.filter(pk__in=list(self.values_list("pk", flat=True))).lock():
                 log_seats("deleted", event=event_id, seats_left=0)
@@ -230,7 +231,7 @@ class Event(models.Model):
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
         related_name="organized_events",
-        # The index below begins with it.
+        # The index event_by_organizer covers this column.
         db_index=False,
     )
 
@@ -256,16 +257,17 @@ class Event(models.Model):
             ),
         ]
         indexes = [
-            # The list in its default order, and its start_after and start_before.
+            # For the list in its default order, and for ?start_after= and ?start_before=.
             Index(name="event_by_start", fields=["start_time", "id"]),
-            # ?organizer=, and the check that protects an organizer from deletion.
+            # For ?organizer=, and for the PROTECT check when a user is deleted.
             Index(name="event_by_organizer", fields=["organizer", "start_time", "id"]),
-            # Ties are in the order of ids both ways, so each way has its own.
+            # For ?ordering=capacity and -capacity. Both orders sort ties by ascending id, so each needs its own index.
             Index(name="event_by_capacity", fields=["capacity", "id"]),
             Index(name="event_by_capacity_down", fields=["-capacity", "id"]),
-            # None for seats_remaining: every booking would write to every index of its event's row, where
-            # PostgreSQL now writes to none (a HOT update). To sort 100,000 events takes it some ten milliseconds.
-            # What search uses is made by the migrations 0003 and 0004, on PostgreSQL alone.
+            # There is no index on seats_remaining. With one, every booking would have to update all indexes of the
+            # table; without it, PostgreSQL updates none (a HOT update). Sorting 100,000 events by seats_remaining
+            # takes some ten milliseconds. The indexes for search are created by migrations 0003 and 0004, on
+            # PostgreSQL only.
         ]
 
     def __str__(self) -> str:
@@ -273,11 +275,11 @@ class Event(models.Model):
 
     @property
     def reserved(self) -> int:
-        """The number of seats that were taken when this event was read."""
+        """The number of seats that were reserved when this instance was read."""
         return self.capacity - self.seats_remaining
 
     def clean(self) -> None:
-        """Refuse to create what is over, and a new start long ago; the rest is refused by the constraints."""
+        """Reject a new event that has ended, and a new start more than a year ago. The constraints check the rest."""
         if self._state.adding and self.end_time and self.end_time <= timezone.now():
             raise ValidationError({"end_time": EVENT_IS_OVER})
         unmoved = Event.objects.filter(pk=self.pk, start_time=self.start_time)
@@ -285,21 +287,21 @@ class Event(models.Model):
             raise ValidationError({"start_time": STARTS_TOO_EARLY})
 
     def save(self, *, update_fields: Collection[str] | None = None, **options: Any) -> None:
-        """Write the event, but never its count of seats as it was when the event was read.
+        """Save the event, but never the instance's ``seats_remaining``, which may be outdated.
 
-        A new event has all its seats. A capacity that is written moves the seats by the same
-        difference, by the rule of ``resize``, whose refusal it raises. Raises ValueError for a
-        capacity that is not a whole number. An expression is replaced by its value.
+        A new event starts with all seats free. A changed capacity is saved by ``resize``, which may raise
+        CapacityBelowReserved. Raises ValueError for a capacity that is not a whole number. If the capacity was an
+        expression, the attribute gets its value.
         """
         if self._state.adding or self.pk is None:
             self.capacity = self.seats_remaining = whole_number(self.capacity)
-            # An event that is there already is not overwritten: it has seats of its own.
+            # force_insert: an existing event with this id must not be overwritten with a reset seat count.
             super().save(update_fields=update_fields, **options | {"force_insert": True})
             if isinstance(self.capacity, WholeNumber):
                 self.refresh_from_db(fields=["capacity", "seats_remaining"])
             return
         if update_fields is None:
-            # As in Django, a field that was never loaded is not written.
+            # Like Django, do not write deferred fields.
             unloaded = self.get_deferred_fields()
             update_fields = [
                 field.name
@@ -312,16 +314,16 @@ class Event(models.Model):
             super().save(update_fields=set(update_fields) - {"capacity", "seats_remaining"}, **options)
 
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
-        """Delete the event, locked before the reservations that go with it."""
+        """Lock the event, then delete it with its reservations."""
         with transaction.atomic():
             for event_id in Event.objects.filter(pk=self.pk).lock():
                 log_seats("deleted", event=event_id, seats_left=0)
             return super().delete(**options)
 
     def lock(self) -> None:
-        """Read the event anew and keep its row locked until the transaction ends.
+        """Lock the event's row until the transaction ends, and refresh this instance.
 
-        Raises DoesNotExist if the event was deleted meanwhile, or Unavailable.
+        Raises DoesNotExist if the event has been deleted, or Unavailable.
         """
         with EVENT_LOCKS.guard(self.pk):
             self.refresh_from_db(from_queryset=Event.objects.locked())

@@ -7,7 +7,7 @@ from event.models import Event
 
 
 class MayReadEvents(IsAuthenticated):
-    """Reading is for everyone, unless EVENTS_PUBLIC is off; everything else is for the signed in."""
+    """Anyone may read if EVENTS_PUBLIC is true. Everything else needs an authenticated user."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         reads_public = settings.EVENTS_PUBLIC and request.method in SAFE_METHODS

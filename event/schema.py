@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of events."""
+"""The OpenAPI descriptions of the event endpoints."""
 
 from http import HTTPStatus
 
@@ -10,7 +10,7 @@ from event.views import EventViewSet
 from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, describe, error, operation, refused
 
 TAGS = ["Events"]
-# So far ahead that whoever tries it in Swagger UI makes an event that is still to come.
+# The dates are far in the future, so that the example works in Swagger UI.
 NEW_EVENT = {
     "title": "Jazz at the harbour",
     "description": "Two sets by the water. Bring a coat.",
@@ -26,18 +26,18 @@ NOT_ITS_ORGANIZER = error(
     HTTPStatus.FORBIDDEN, "Only the organizer of this event may do this.", "You are not the organizer of this event."
 )
 NO_SUCH_EVENT = error(HTTPStatus.NOT_FOUND, "No Event matches the given query.", "There is no event with this id.")
-NO_SUCH_PAGE = error(HTTPStatus.NOT_FOUND, "Invalid page.", "There are not that many pages.")
+NO_SUCH_PAGE = error(HTTPStatus.NOT_FOUND, "Invalid page.", "This page does not exist.")
 CHANGED = {200: EventSerializer} | NEEDS_TOKEN | NOT_ITS_ORGANIZER | NO_SUCH_EVENT
 CAPACITY_REFUSED = refused("CapacityRefusal", CapacityBelowReserved(12), fields=WRONG_TIMES)
-# An empty list: no token is needed. None: what the view says.
+# For ``auth``: an empty list means that no token is needed, None means the view's authentication classes.
 READER: list[str] | None = [] if settings.EVENTS_PUBLIC else None
 
 describe(
     EventViewSet,
     list=operation(
         "event_list",
-        "Find events",
-        description="All events, the next first, ten on a page. Search them, or ask for those that still have seats.",
+        "List and search events",
+        description="All events, the earliest start first, 10 per page by default. Filter them with the parameters.",
         tags=TAGS,
         auth=READER,
         conditional=True,
@@ -50,7 +50,7 @@ describe(
     create=operation(
         "event_create",
         "Create an event",
-        description="You become its organizer, and all its seats are free. How many an account creates is limited.",
+        description="You become the organizer. All seats are free. The number of events per account is rate-limited.",
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
@@ -58,8 +58,8 @@ describe(
     ),
     retrieve=operation(
         "event_retrieve",
-        "Look at an event",
-        description="With the number of seats that are free right now.",
+        "Get an event",
+        description="One event, with its current number of free seats.",
         tags=TAGS,
         auth=READER,
         conditional=True,
@@ -68,8 +68,9 @@ describe(
     ),
     update=operation(
         "event_update",
-        "Rewrite your event",
-        description="Send the whole event. Its seats follow the capacity, which can't drop below what is reserved.",
+        "Replace your event",
+        description="Send all fields. `seats_remaining` changes with the capacity, which can't be less than the number "
+        "of reserved seats.",
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
@@ -78,7 +79,8 @@ describe(
     partial_update=operation(
         "event_partial_update",
         "Change your event",
-        description="Send only what changes. Its seats follow the capacity, which can't drop below what is reserved.",
+        description="Send only the fields to change. `seats_remaining` changes with the capacity, which can't be less "
+        "than the number of reserved seats.",
         tags=TAGS,
         sends={"capacity": 60},
         returns=EVENT | {"capacity": 60, "seats_remaining": 60},
@@ -87,7 +89,7 @@ describe(
     destroy=operation(
         "event_delete",
         "Delete your event",
-        description="Its reservations go with it.",
+        description="Also deletes its reservations.",
         tags=TAGS,
         responses={204: None} | NEEDS_TOKEN | NOT_ITS_ORGANIZER | NO_SUCH_EVENT,
     ),

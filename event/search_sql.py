@@ -1,9 +1,10 @@
-"""Finding words of two characters by an index, on PostgreSQL.
+"""An index search for words of two characters, on PostgreSQL.
 
-The index of trigrams (migration 0003) serves words of three characters and more. For a rare word of two
-PostgreSQL read every event: of 300,000, a second for the count and a second for the page. By the index of
-migration 0004 each takes it less than a millisecond. The index serves one more condition, which every
-event with the word meets, so that the same events are found: tests/event/test_search.py compares them.
+The trigram index (migration 0003) only helps with words of three or more characters. For a rare word of two
+characters, PostgreSQL had to scan all events: with 300,000 events, one second for the count and one for the page.
+With the bigram index of migration 0004, each takes less than a millisecond. The search adds a condition that uses
+this index and is true for every event that contains the word, so the result does not change.
+tests/event/test_search.py checks this.
 """
 
 from django.db.models import F, Func, TextField, Value
@@ -13,7 +14,7 @@ PAIR = 2
 
 
 class Pairs(Func):
-    """Each two characters that follow one another in texts, in upper case, as the index has them."""
+    """All pairs of adjacent characters (bigrams) of the given texts in upper case, as in the index."""
 
     template = "event_pairs(UPPER(%(expressions)s))"
     arg_joiner = " || E'\\n' || "
@@ -26,5 +27,5 @@ class ContainsAll(PostgresOperatorLookup):  # type: ignore[type-arg]  # Not gene
 
 
 def has_pairs_of(word: str) -> ContainsAll:
-    """Give the condition that an event's texts have every pair of characters that the word has."""
+    """Return the condition that the title and description contain every bigram of the word."""
     return ContainsAll(Pairs(F("title"), F("description")), Pairs(Value(word, TextField())))

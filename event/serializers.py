@@ -25,14 +25,14 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
         ]
         read_only_fields = ["organizer"]
         extra_kwargs = {
-            "show_time": {"help_text": "When the doors open, if that is told."},
-            "capacity": {"help_text": "How many seats there are."},
-            "seats_remaining": {"help_text": "How many of them are free."},
-            "organizer": {"help_text": "The id of the user who runs it."},
+            "show_time": {"help_text": "When the doors open. Optional."},
+            "capacity": {"help_text": "The total number of seats."},
+            "seats_remaining": {"help_text": "The number of free seats."},
+            "organizer": {"help_text": "The id of the user who organizes the event."},
         }
 
     def validate(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """Check the times against each other as they will be, those that stay included."""
+        """Check the times as they will be after the update, including unchanged ones."""
         times: Iterator[Any] = (
             changes.get(field, getattr(self.instance, field, None)) for field in ("start_time", "end_time", "show_time")
         )

@@ -20,7 +20,7 @@ from eventmanagement.api.mixins import ConditionalReadMixin, FilteredListMixin, 
 
 
 class EventViewSet(MethodNotAllowedFirstMixin, FilteredListMixin, ConditionalReadMixin, ModelViewSet[Event]):
-    """Events: everybody finds them, whoever is signed in creates one, its organizer keeps it."""
+    """Anyone can list and read events. Logged-in users can create them. Only the organizer can edit or delete one."""
 
     queryset = Event.objects.all()
     serializer_class = EventSerializer
@@ -39,9 +39,9 @@ class EventViewSet(MethodNotAllowedFirstMixin, FilteredListMixin, ConditionalRea
 
     @contextmanager
     def locked(self, event: Event) -> Iterator[None]:
-        """Keep anybody else from changing the event, in a transaction that ends with the block.
+        """Open a transaction, lock the event until the end of the block, and check the permissions again.
 
-        Raises Http404 if the event was deleted meanwhile, or PermissionDenied if it was given away.
+        Raises Http404 if the event has been deleted, or PermissionDenied if it has a new organizer.
         """
         with transaction.atomic():
             try:
@@ -53,13 +53,13 @@ class EventViewSet(MethodNotAllowedFirstMixin, FilteredListMixin, ConditionalRea
 
     @transaction.atomic
     def perform_create(self, serializer: BaseSerializer[Event]) -> None:
-        # In one transaction: an event that is not created after all does not count.
+        # In the same transaction: if the event can't be created, the rollback also undoes the count.
         limits.spend(settings.THROTTLE_EVENTS, "events", str(self.request.user.pk))
         serializer.save(organizer=self.request.user)
 
     def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> Response:
         event = self.get_object()
-        # The body is read before the event is locked: a slow client keeps nobody from booking.
+        # Read the body before locking the event, so that a slow client does not block bookings.
         changes = request.data
         with self.locked(event):
             serializer = self.get_serializer(event, data=changes, partial=partial)

@@ -1,4 +1,4 @@
-"""Typed readers for the environment: a value that makes no sense stops the start."""
+"""Typed parsers for environment variables. An invalid value raises an error at startup."""
 
 import re
 from datetime import timedelta
@@ -15,10 +15,11 @@ PERIODS = {
     "d": timedelta(days=1),
 }
 MILLISECONDS = {"ms": 1, "s": 1000, "min": 60_000}
-# Milliseconds; PostgreSQL keeps its timeouts in an integer.
+# In milliseconds: the maximum of PostgreSQL's timeout settings.
 LONGEST_WAIT = 2**31 - 1
-# libpq's: seconds to connect; and how soon a server is given up whose machine or network is gone
-# without a word (seconds idle, seconds between probes, probes, milliseconds unacknowledged).
+# libpq's connection options: the connect timeout in seconds, and TCP keepalive settings that detect a dead server
+# or network (idle seconds before the first probe, seconds between probes, number of probes, and the
+# maximum milliseconds that sent data may stay unacknowledged).
 REACHING_POSTGRESQL = {
     "connect_timeout": 3,
     "keepalives_idle": 5,
@@ -33,7 +34,7 @@ env = Env()
 
 
 class Rate(NamedTuple):
-    """How many times something is allowed in one period."""
+    """A rate limit: the number of attempts allowed per period."""
 
     limit: int
     period: timedelta
@@ -41,36 +42,36 @@ class Rate(NamedTuple):
 
 @env.parser_for("boolean")
 def boolean(value: str) -> bool:
-    """Read one of true, false, 1 and 0."""
+    """Parse true, false, 1 or 0."""
     try:
         return BOOLEANS[value.strip().lower()]
     except KeyError:
-        raise EnvValidationError(f"{value!r} is not one of true, false, 1, 0.", [value]) from None
+        raise EnvValidationError(f"{value!r} must be one of true, false, 1, 0.", [value]) from None
 
 
 @env.parser_for("rate")
 def rate(value: str) -> Rate | None:
-    """Read a rate such as 10/min, 10/minute or 10/m; ``off`` is no limit, None."""
+    """Parse a rate such as 10/min, 10/minute or 10/m. Returns None for ``off``, which means no limit."""
     if value == "off":
         return None
     match = re.fullmatch(r"([1-9]\d{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)", value)
     if not match:
-        raise EnvValidationError(f"{value!r} is neither like 10/min (sec, min, hour, day) nor off.", [value])
+        raise EnvValidationError(f"{value!r} must be a rate such as 10/min (sec, min, hour or day), or off.", [value])
     return Rate(int(match[1]), PERIODS[match[2][0]])
 
 
 @env.parser_for("postgres_duration")
 def postgres_duration(value: str) -> str:
-    """Read a length of time as PostgreSQL writes it, with its unit: 500ms, 3s, 1min."""
+    """Parse a duration in PostgreSQL's format, with a unit: 500ms, 3s, 1min."""
     match = re.fullmatch(r"([1-9]\d{0,9})(ms|s|min)", value)
     if not match or int(match[1]) * MILLISECONDS[match[2]] > LONGEST_WAIT:
-        raise EnvValidationError(f"{value!r} is not like 500ms, 3s or 1min, up to 24 days.", [value])
+        raise EnvValidationError(f"{value!r} must be a duration such as 500ms, 3s or 1min, at most 24 days.", [value])
     return value
 
 
 @env.parser_for("hosts")
 def hosts(value: str) -> list[str]:
-    """Read a comma-separated list of host names, at least one."""
+    """Parse a comma-separated list of at least one host name."""
     names = _split(value)
     if not names or any("/" in name for name in names):
         raise EnvValidationError(f"{value!r} is not a list of host names.", [value])
@@ -79,7 +80,7 @@ def hosts(value: str) -> list[str]:
 
 @env.parser_for("origins")
 def origins(value: str) -> list[str]:
-    """Read a comma-separated list of origins; a bare host stands for https://host."""
+    """Parse a comma-separated list of origins. A bare host means https://host."""
     read = [name if "://" in name else f"https://{name}" for name in _split(value)]
     if not all(re.fullmatch(r"https?://[^/\s]+", origin) for origin in read):
         raise EnvValidationError(f"{value!r} is not a list of origins.", [value])
@@ -92,16 +93,16 @@ def _split(value: str) -> list[str]:
 
 @env.parser_for("database")
 def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[str, Any]:
-    """Read a database URL: PostgreSQL or SQLite, the two that the suite runs on.
+    """Parse the URL of a PostgreSQL or SQLite database. The test suite runs on both.
 
-    The timeouts are PostgreSQL's: how long a statement waits for a lock, and how long it takes.
+    The timeouts apply to PostgreSQL: the maximum wait for a lock, and the maximum duration of a statement.
     """
     try:
         config: dict[str, Any] = {**dj_database_url.parse(value)}
     except ValueError as error:
         raise EnvValidationError(str(error), [value]) from None
     if config["NAME"] in ("", ":memory:"):
-        raise EnvValidationError("a database is needed that has a name and that threads can share.", [value])
+        raise EnvValidationError("the URL must name a database, and not an in-memory one.", [value])
     if config["ENGINE"] == POSTGRESQL:
         config["ENGINE"] = "eventmanagement.database.postgresql"
         _set_up_postgresql(config, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
@@ -113,16 +114,16 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[s
 
 
 def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
-    """Keep connections open, check them before use, and bound how long a request may wait."""
+    """Use persistent connections with health checks, and set the timeouts."""
     options = config.setdefault("OPTIONS", {})
-    # A process that stops in the middle of a transaction, or is stopped, keeps its locks: no longer than a
-    # statement may, because whoever waits for them can't tell the two apart.
+    # A process that hangs in the middle of a transaction keeps its row locks. Limit that to the same time as a
+    # statement, after which PostgreSQL ends the transaction.
     limits["idle_in_transaction_session_timeout"] = limits["statement_timeout"]
     switches = [f"-c {name}={value}" for name, value in limits.items()]
-    # A URL may bring options of its own: they come last and win.
+    # Options from the URL come last and take precedence.
     options["options"] = " ".join([*switches, options.get("options", "")]).strip()
-    # PostgreSQL is told values beside the statement: what is planned once runs with any. What that is, the
-    # cursor says (postgresql/base.py); without a threshold psycopg would prepare nothing.
+    # Server-side binding sends parameters separately from the SQL, so that a prepared statement can be reused. The
+    # cursor decides which statements to prepare (postgresql/base.py). Without a threshold psycopg prepares none.
     options.setdefault("server_side_binding", True)
     options.setdefault("prepare_threshold", 0)
     for name, value in REACHING_POSTGRESQL.items():
@@ -131,13 +132,14 @@ def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
 
 
 def _set_up_sqlite(config: dict[str, Any]) -> None:
-    """Let writers wait for one another, without "database is locked" and without losing a commit."""
+    """Make writers wait for each other instead of failing with "database is locked", and make commits durable."""
     config["OPTIONS"] = {
-        # Seconds. A writer waits its turn this long.
+        # Seconds that a writer waits for the lock.
         "timeout": 15,
-        # A transaction that reads before it writes could not wait its turn: it would fail at once.
+        # Lock at the beginning of a transaction. A transaction that reads first and then writes would fail at once,
+        # without waiting, if another writer has committed since the read.
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
     } | config.get("OPTIONS", {})
-    # Threads cannot share the database in memory that Django would test on.
+    # Tests use a file: Django's default, an in-memory database, can't be shared by the threads of the tests.
     config["TEST"] = {"NAME": f"{config['NAME']}.test"}

@@ -1,4 +1,4 @@
-"""Every setting of the project; what a deployment may change comes from the environment."""
+"""The settings of the project. Settings that differ between deployments come from environment variables."""
 
 import tomllib
 from datetime import timedelta
@@ -12,19 +12,19 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from eventmanagement.environment import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-# The project's own name and version, wherever they are told.
+# The project's metadata; its version is used in the OpenAPI document and in ETags.
 PROJECT = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]
 
 DEBUG = env.boolean("DEBUG", "false")
 SECRET_KEY = env.str("SECRET_KEY", "for-development-only" if DEBUG else "").strip()
 if not SECRET_KEY:
-    raise ImproperlyConfigured("SECRET_KEY is not set: give a long random one, or DEBUG=true for development.")
+    raise ImproperlyConfigured("SECRET_KEY is not set. Set it to a long random string, or DEBUG=true for development.")
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS", "localhost,127.0.0.1")
 
 INSTALLED_APPS = [
     "authentication",
-    # Before the admin, whose first page event extends.
+    # Before the admin, because event overrides the admin's index template.
     "event",
     "reservation",
     "eventmanagement.serving.apps.AdminConfig",
@@ -45,12 +45,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # Outermost: it times all the others and sees what they answered.
+    # First, so that it measures and logs all other middleware too.
     "eventmanagement.serving.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "eventmanagement.serving.skip_for_api.PagePolicies",
     "eventmanagement.serving.middleware.RequestLimitMiddleware",
-    # Outside all that can fail, so that whatever fails in there leaves /api/ as JSON.
+    # Before all middleware that may return HTML errors, so that errors under /api/ are JSON.
     "eventmanagement.serving.middleware.JsonErrorMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "eventmanagement.serving.skip_for_api.AdminSessionMiddleware",
@@ -93,8 +93,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # (eventmanagement/serving/middleware.py).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2560 * 2**10
 
-# scrypt is memory-hard and, for one sign-up, cheaper than Django's default; hashes made by
-# PBKDF2 are still read, and rewritten at the next login.
+# scrypt is memory-hard, and one hash takes less CPU time than with Django's default. Existing PBKDF2 hashes
+# still work and are upgraded at the next login.
 PASSWORD_HASHERS = [
     "authentication.hashers.ScryptPasswordHasher",
     "authentication.hashers.PBKDF2PasswordHasher",
@@ -124,35 +124,35 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
-# Where nobody ran collectstatic, the assets are served from the packages that bring them.
+# Without collectstatic, static files are served directly from the packages.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
 
-# TLS ends at the reverse proxy. Where there is one, its X-Forwarded-* headers are believed, for
-# as many proxies as there are; where there is none, a client could write them itself.
+# A reverse proxy terminates TLS. X-Forwarded-* headers are trusted only from this many proxies, because a client
+# could forge them.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0, validate=validate.Range(min=0))
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
-# The admin's forms carry the token: no script needs to read it from the cookie.
+# The admin's forms contain the CSRF token, so no script needs to read the cookie.
 CSRF_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
 SILENCED_SYSTEM_CHECKS = [
-    "security.W005",  # HSTS speaks for this host alone: its subdomains are not ours to bind,
-    "security.W021",  # nor is the domain ours to enter into the browsers' preload lists.
-    "security.W003",  # CsrfViewMiddleware is there in a subclass, which leaves the API alone.
-    "security.W008",  # The proxy that ends TLS redirects to it; /healthz is asked without.
+    "security.W005",  # HSTS is for this host only: the subdomains may belong to others.
+    "security.W021",  # No HSTS preload, for the same reason.
+    "security.W003",  # CsrfViewMiddleware is installed as a subclass (eventmanagement/pages.py).
+    "security.W008",  # The reverse proxy redirects to HTTPS; health checks use plain HTTP.
 ]
-# Pages use what this host serves and nothing else, and no page carries a script or a style in itself.
+# Pages load resources from this host only, and contain no inline scripts or styles.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
-        # Icons that Swagger UI's style sheet carries.
+        # Swagger UI's stylesheet contains icons as data: URLs.
         "img-src": [SELF, "data:"],
         "object-src": [NONE],
         "base-uri": [NONE],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
-        # The pages of the browsable API carry styles in themselves.
+        # The browsable API has inline styles.
         **({"style-src": [SELF, UNSAFE_INLINE]} if DEBUG else {}),
     }
 }
@@ -167,16 +167,17 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
-        # The pages of the browsable API are for development.
+        # The browsable API is only for development.
         *(["rest_framework.renderers.BrowsableAPIRenderer"] if DEBUG else []),
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventmanagement.api.negotiation.LenientNegotiation",
     "DEFAULT_PAGINATION_CLASS": "eventmanagement.api.pagination.PageNumberPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    # Routers read every view's schema at the start; describe() gives it one that can make a document.
+    # Routers access the schema of every view at startup, and this class is cheap. describe() replaces it with
+    # drf-spectacular's AutoSchema when the document is generated.
     "DEFAULT_SCHEMA_CLASS": "rest_framework.schemas.inspectors.ViewInspector",
     "EXCEPTION_HANDLER": "eventmanagement.api.exceptions.exception_handler",
-    # An unknown query parameter is ignored, ?format= too.
+    # Ignore ?format=, like every unknown query parameter.
     "URL_FORMAT_OVERRIDE": None,
     "NUM_PROXIES": TRUSTED_PROXIES,
     # There is one version, and none to ask for: /schema/?version= would go into a header.
@@ -189,16 +190,16 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": (BASE_DIR / "eventmanagement" / "api" / "welcome.md").read_text(),
     "VERSION": PROJECT["version"],
     "TAGS": [
-        {"name": "Authentication", "description": "Make an account, and get the token that speaks for it."},
-        {"name": "Events", "description": "Find events, and run your own."},
-        {"name": "Reservations", "description": "Book seats, and give them back."},
+        {"name": "Authentication", "description": "Create an account, log in and log out."},
+        {"name": "Events", "description": "Find events, and manage your own."},
+        {"name": "Reservations", "description": "Book seats, and cancel reservations."},
     ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {
         "deepLinking": True,
-        # The description and the errors speak of operations by these names.
+        # The description in welcome.md refers to operations by these ids.
         "displayOperationId": True,
         "displayRequestDuration": True,
         "filter": True,
@@ -212,14 +213,14 @@ SPECTACULAR_SETTINGS = {
     ],
     "POSTPROCESSING_HOOKS": ["eventmanagement.api.openapi.complete"],
     "COMPONENT_SPLIT_REQUEST": True,
-    # Forms are read too, but a client is generated with one kind of body rather than three.
+    # Forms are accepted too, but the document lists only JSON, so that generated clients have one body type.
     "PARSER_WHITELIST": ["eventmanagement.api.parsers.JSONParser"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
-# Shorter than LOCK_TIMEOUT: of an event that somebody keeps locked, many want a seat at once.
+# Shorter than LOCK_TIMEOUT, because many requests may wait for the lock of the same event at once.
 BOOKING_LOCK_TIMEOUT = env.postgres_duration("BOOKING_LOCK_TIMEOUT", "1s")
-# How long PostgreSQL may work on one statement of a list or a search.
+# PostgreSQL's statement timeout for lists, searches and admin pages.
 READ_TIMEOUT = env.postgres_duration("READ_TIMEOUT", "1500ms")
 EVENTS_PUBLIC = env.boolean("EVENTS_PUBLIC", "true")
 THROTTLE_EVENTS = env.rate("THROTTLE_EVENTS", "100/day")
@@ -243,7 +244,7 @@ LOGGING = {
             "format": "{asctime}{levelname}{name}{message}{request_id}",
             "style": "{",
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-            # Django's error records carry the whole request, with its headers.
+            # Django adds the request object to its error records. It has headers with tokens, so it is not logged.
             "reserved_attrs": [*RESERVED_ATTRS, "request", "server_time"],
         },
         "plain": {"format": "{asctime} {levelname} {message}", "style": "{"},
@@ -258,13 +259,13 @@ LOGGING = {
     },
     "root": {"handlers": ["stdout"], "level": "INFO"},
     "loggers": {
-        # Its own handlers print plain text or write to administrators.
+        # Replaces Django's own handlers, which print plain text and send emails.
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        # What is in the request's line already: refusals; a database that is away, which the
-        # middleware has a line for too; and what Django calls suspicious.
+        # Drops records that repeat the request's own log line: 4xx responses, 503 responses (which the middleware logs)
+        # and Django's "suspicious operations".
         "django.request": {"level": "ERROR", "filters": ["not_unavailable"]},
         "django.security": {"level": "CRITICAL"},
-        # Answers to HEAD carry their body as far as gunicorn, which drops it and says so each time.
+        # gunicorn logs a warning whenever it drops the body of a response to HEAD.
         "gunicorn.http.wsgi": {"level": "ERROR"},
     },
 }

@@ -1,7 +1,7 @@
-"""Where everything is.
+"""The URLs of the project.
 
-The API's routes stand twice: under the documented long paths, and under short ones for clients
-that were written to the other table of the original design. The OpenAPI document names the long.
+Each API endpoint has a long path and a short path. Both come from the original design, which listed two tables
+of paths. The OpenAPI document only contains the long paths.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from reservation.views import AttendeeListView
 
 
 def documentation(view_path: str) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Read by anyone; imported when it is first asked for, because it is heavy and few workers ever are."""
+    """Return a public view that imports ``view_class`` on the first request, because the import is slow."""
     options = {"authentication_classes": [], "permission_classes": [AllowAny], "http_method_names": ["get", "head"]}
 
     @csrf_exempt

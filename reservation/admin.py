@@ -1,4 +1,4 @@
-"""Reservations for those who run events, and the pages of events and users with theirs."""
+"""The admin pages for reservations, and the reservations on the admin pages of events and users."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -24,7 +24,7 @@ from eventmanagement.serving.admin import LimitedSearchMixin
 from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation, ReservationQuerySet
 
-# How many rows another row's page lists before it only links to all of them.
+# How many related rows a page lists. Below them is a link to the full list.
 MOST_SHOWN = 20
 
 
@@ -33,14 +33,14 @@ def link_to_page(row: Model, text: object) -> SafeString:
 
 
 def link_to_list(model: type[Model], text: str, **lookups: object) -> SafeString:
-    """Link to the model's list, with only the rows that these lookups find."""
+    """Return a link to the model's change list, filtered by these lookups."""
     return format_html(
         '<a href="{}?{}">{}</a>', reverse(admin_urlname(model._meta, "changelist")), urlencode(lookups), text
     )
 
 
 def listed(links: Iterable[tuple[SafeString, datetime]], *more: SafeString) -> SafeString:
-    """List links, each with its time, and more links below."""
+    """Return an HTML list of links with their times, followed by more links."""
     items = format_html_join("", "<li>{}, {}</li>", ((link, date_format(time, "j M Y, H:i")) for link, time in links))
     return format_html(
         '<ol class="short-list">{}</ol>{}', items, format_html_join(" · ", "{}", ((link,) for link in more))
@@ -48,7 +48,7 @@ def listed(links: Iterable[tuple[SafeString, datetime]], *more: SafeString) -> S
 
 
 class ReservationAdminForm(forms.ModelForm):
-    """Books for somebody; what the booking rule refuses is an error of the form."""
+    """Books a seat for a user. A refused booking is a form error."""
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
@@ -56,27 +56,27 @@ class ReservationAdminForm(forms.ModelForm):
             try:
                 self.instance = Reservation.objects.book(user=data["user"], event_id=data["event"].pk)
             except AlreadyReserved:
-                raise forms.ValidationError(f"{data['user']} already holds a seat at this event.") from None
+                raise forms.ValidationError(f"{data['user']} already has a seat at this event.") from None
             except Refusal as refusal:
                 raise forms.ValidationError(str(refusal)) from None
             except Event.DoesNotExist:
-                raise forms.ValidationError("This event was deleted meanwhile.") from None
+                raise forms.ValidationError("This event has been deleted.") from None
         return data
 
     def _post_clean(self) -> None:
-        """Leave the instance alone: it is booked, and a reservation is not edited."""
+        """Do nothing: ``clean`` has already created the reservation."""
 
 
 @admin.register(Reservation)
 class ReservationAdmin(LimitedSearchMixin, admin.ModelAdmin):
-    """Books and cancels; what is cancelled here gives its seat back even after the start."""
+    """Books and cancels seats. Unlike in the API, a reservation can be cancelled after the event has started."""
 
     form = ReservationAdminForm
     list_display = ["user", "event", "event_starts", "created_at"]
     list_select_related = ["event", "user"]
     search_fields = ["event__title", "user__username", "user__email"]
     date_hierarchy = "event__start_time"
-    # As in the list of events.
+    # See EventAdmin.
     show_full_result_count = False
     autocomplete_fields = ["event", "user"]
     actions = ["delete_selected"]
@@ -85,7 +85,7 @@ class ReservationAdmin(LimitedSearchMixin, admin.ModelAdmin):
     def event_starts(self, reservation: Reservation) -> datetime:
         return reservation.event.start_time
 
-    # The stock action under its own name, which its page of confirmation posts; only its label differs.
+    # Django's delete action with another label. It keeps its name because the confirmation page submits that name.
     @admin.action(permissions=["delete"], description="Cancel selected %(verbose_name_plural)s")
     def delete_selected(self, request: HttpRequest, reservations: ReservationQuerySet) -> HttpResponse | None:
         return delete_selected_action(self, request, reservations)
@@ -97,7 +97,7 @@ class ReservationAdmin(LimitedSearchMixin, admin.ModelAdmin):
         return ["event", "user", "created_at"] if obj else ["event", "user"]
 
     def save_model(self, request: HttpRequest, obj: Reservation, form: forms.ModelForm, change: bool) -> None:
-        """Nothing is left to save: the form has booked."""
+        """Do nothing: the form has already created the reservation."""
 
 
 admin.site.unregister(Event)
@@ -105,7 +105,7 @@ admin.site.unregister(Event)
 
 @admin.register(Event)
 class EventAdmin(PlainEventAdmin):
-    """Events with what the event app knows nothing of, their reservations."""
+    """The event admin, extended with reservations, which the event app does not import."""
 
     readonly_fields = [*PlainEventAdmin.readonly_fields, "attendees"]
 
@@ -122,26 +122,26 @@ class EventAdmin(PlainEventAdmin):
             ((link_to_page(reservation, reservation.user), reservation.created_at) for reservation in first),
             link_to_list(Reservation, f"All {event.reserved} reservations", event__id__exact=event.pk),
             format_html(
-                '<a href="{}?event={}">Book for somebody</a>', reverse("admin:reservation_reservation_add"), event.pk
+                '<a href="{}?event={}">Book for a user</a>', reverse("admin:reservation_reservation_add"), event.pk
             ),
         )
 
     def get_deleted_objects(self, events: EventQuerySet | list[Event], request: HttpRequest) -> tuple:
-        """Count the reservations that go with the events: the stock page reads and names every one of them."""
+        """Show only the number of reservations to be deleted. Django's page would load and list every one of them."""
         described = [format_html("Event: {} (booked: {})", event, event.reserved) for event in events]
         counts = {"events": len(described), "reservations": sum(event.reserved for event in events)}
         may_delete = request.user.has_perm("reservation.delete_reservation") or not counts["reservations"]
         return described, counts, set() if may_delete else {"reservation"}, []
 
 
-# The class that is registered already may be another app's: it adds to Django's, and this app to it.
+# Extend the user admin that is registered, which may be another app's.
 RegisteredUserAdmin = type(admin.site.get_model_admin(User))
 admin.site.unregister(User)
 
 
 @admin.register(User)
 class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):
-    """Users with what they organize and attend."""
+    """The user admin, extended with the events that a user organizes and attends."""
 
     readonly_fields = ["organizes", "attends"]
 
@@ -155,11 +155,11 @@ class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):
         return [account, person, ("Events", {"fields": shown}), *more]
 
     def get_deleted_objects(self, users: Any, request: HttpRequest) -> tuple:
-        """Count the reservations that are cancelled with the users: the stock page knows nothing of them."""
+        """Add the number of reservations to be cancelled. Django's page does not know them (DO_NOTHING)."""
         described, counts, missing, protected = super().get_deleted_objects(users, request)
         cancelled = Reservation.objects.filter(user__in=[user.pk for user in users]).count()
         if cancelled:
-            described = [*described, f"Reservations that are cancelled: {cancelled}"]
+            described = [*described, f"Reservations to be cancelled: {cancelled}"]
             counts = counts | {Reservation._meta.verbose_name_plural: cancelled}
             if not request.user.has_perm("reservation.delete_reservation"):
                 missing = missing | {Reservation._meta.verbose_name}

@@ -6,4 +6,4 @@ class ReservationConfig(AppConfig):
     verbose_name = "Reservations"
 
     def ready(self) -> None:
-        from reservation import signals  # noqa: F401  (connects the receiver)
+        from reservation import signals  # noqa: F401  (connects the signal receiver)

@@ -1,4 +1,4 @@
-"""Comparing the ledger of seats with the reservations it stands for."""
+"""Compares the seat ledger with the reservations."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,7 +15,7 @@ FETCHED = 1000
 
 
 class Difference(NamedTuple):
-    """An event whose capacity less its seats remaining is not the number of its reservations."""
+    """An event where ``capacity - seats_remaining`` differs from the number of reservations."""
 
     event: int
     capacity: int
@@ -30,9 +30,9 @@ class Difference(NamedTuple):
 
 
 def differences() -> Iterator[Difference]:
-    """Give every event whose ledger is wrong, by one query that locks nothing.
+    """Yield every event whose ledger is wrong. Uses one query without locks.
 
-    It sees one moment of the database, and of every booking under way both rows or neither.
+    The query sees one snapshot of the database: of each concurrent booking, both changes or neither.
     """
     counted = Event.objects.annotate(held=Count("reservations")).exclude(capacity=F("seats_remaining") + F("held"))
     for row in counted.order_by("pk").values_list("pk", "capacity", "seats_remaining", "held").iterator(FETCHED):

@@ -7,7 +7,7 @@ class AlreadyReserved(Refusal):
     """Carries the id of the user's reservation, for a client that lost the response to its booking."""
 
     code = "already_reserved"
-    message = "You already hold a seat at this event."
+    message = "You already have a seat at this event."
 
     def __init__(self, reservation_id: int) -> None:
         super().__init__(reservation=reservation_id)

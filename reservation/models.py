@@ -26,7 +26,7 @@ class ReservationQuerySet(models.QuerySet):
     update.alters_data = True
 
     def bulk_create(self, *args: Any, **options: Any) -> list["Reservation"]:
-        raise TypeError("Reservations are booked one by one, each with its seat.")
+        raise TypeError("Reservations can't be created in bulk. Book them one by one.")
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete the reservations and free their seats, also of events that have started."""
@@ -47,16 +47,16 @@ class Reservation(models.Model):
         Event,
         on_delete=models.CASCADE,
         related_name="reservations",
-        # The index below begins with it.
+        # The index reservation_by_event covers this column.
         db_index=False,
     )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        # No cascade: it would delete a reservation booked a moment ago and keep its seat. The
-        # receiver in signals.py cancels them first; one that slips in between stops the deletion.
+        # Not CASCADE: it would delete the rows without giving back their seats. The receiver in signals.py cancels
+        # the reservations first. If another one is booked after that, its foreign key makes the deletion fail.
         on_delete=models.DO_NOTHING,
         related_name="reservations",
-        # The unique constraint's index begins with it.
+        # The index of the unique constraint covers this column.
         db_index=False,
     )
     # The database's clock, read after any wait for the seat: reservations are as old as their ids say.
@@ -65,15 +65,15 @@ class Reservation(models.Model):
     objects = ReservationManager()
 
     class Meta:
-        # Ids grow as seats are booked: this is the order of booking.
+        # The order of booking.
         ordering = ["id"]
-        # So that event.reservations.set() and add() are refused like every other edit.
+        # Makes related managers use ReservationManager, so that event.reservations.set() and add() are rejected.
         base_manager_name = "objects"
         constraints = [UniqueConstraint(name="reservation_once_per_user_and_event", fields=["user", "event"])]
         indexes = [
-            # An event's attendees in their order, and all that goes with an event.
+            # For the list of attendees, and for deleting an event.
             Index(name="reservation_by_event", fields=["event", "id"]),
-            # A person's own, in their order.
+            # For the list of a user's own reservations.
             Index(name="reservation_by_user", fields=["user", "id"]),
         ]
 

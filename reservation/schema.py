@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of reservations."""
+"""The OpenAPI descriptions of the reservation endpoints."""
 
 from http import HTTPStatus
 
@@ -15,10 +15,10 @@ TAGS = ["Reservations"]
 BOOKED_AT = "2035-05-04T09:12:44.031850Z"
 RESERVATION = {"id": 1, "event": EVENT | {"seats_remaining": 39}, "user": "alice", "created_at": BOOKED_AT}
 NO_SUCH_RESERVATION = error(
-    HTTPStatus.NOT_FOUND, "No Reservation matches the given query.", "You hold no reservation with this id."
+    HTTPStatus.NOT_FOUND, "No Reservation matches the given query.", "You have no reservation with this id."
 )
 
-# What is sent to make a reservation, as clients know it.
+# Gives the request body of a booking the name ReservationRequest in the document.
 extend_schema_serializer(component_name="Reservation")(BookingSerializer)
 
 describe(
@@ -26,8 +26,8 @@ describe(
     create=operation(
         "reservation_create",
         "Book a seat",
-        description="One seat for you at an event that has not started. The event in the answer is as it is after "
-        "your booking. Whoever holds a seat already is told which reservation that is.",
+        description="Books one seat for you at an event that has not started. The event in the response has the "
+        "number of free seats after your booking. If you already have a seat, the error contains the reservation's id.",
         tags=TAGS,
         sends={"event_id": 1},
         returns=RESERVATION,
@@ -43,8 +43,8 @@ describe(
     ),
     list=operation(
         "reservation_list",
-        "See your reservations",
-        description="Your own, in the order of booking, ten on a page.",
+        "List your reservations",
+        description="Your own reservations in the order of booking, 10 per page by default.",
         tags=TAGS,
         returns=RESERVATION,
         responses={200: ReservationSerializer(many=True)}
@@ -54,8 +54,8 @@ describe(
     ),
     retrieve=operation(
         "reservation_retrieve",
-        "Look at your reservation",
-        description="With its event as it is now.",
+        "Get your reservation",
+        description="One of your reservations, with its event.",
         tags=TAGS,
         returns=RESERVATION,
         responses={200: ReservationSerializer} | NEEDS_TOKEN | NO_SUCH_RESERVATION,
@@ -63,7 +63,7 @@ describe(
     destroy=operation(
         "reservation_cancel",
         "Cancel your reservation",
-        description="Your seat is free again at once. After the event has started it can't be cancelled.",
+        description="Frees your seat. After the event has started, a reservation can't be cancelled.",
         tags=TAGS,
         responses={204: None} | refused("CancellationRefusal", EventStarted()) | NEEDS_TOKEN | NO_SUCH_RESERVATION,
     ),
@@ -73,8 +73,8 @@ describe(
     AttendeeListView,
     get=operation(
         "event_attendees",
-        "See who comes to your event",
-        description="For its organizer, in the order of booking; `count` is the number of reservations.",
+        "List the attendees of your event",
+        description="Only for the organizer. In the order of booking; `count` is the number of reservations.",
         tags=["Events"],
         returns={"id": 1, "user": "alice", "created_at": BOOKED_AT},
         responses={200: AttendeeSerializer(many=True)}

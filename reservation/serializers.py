@@ -9,7 +9,7 @@ from reservation.models import Reservation
 
 
 class BookingSerializer(serializers.Serializer[Reservation]):
-    # Not a PrimaryKeyRelatedField: it would read the event, and booking asks for it anyway.
+    # Not a PrimaryKeyRelatedField, which would load the event with an extra query.
     event_id = serializers.IntegerField()
 
     def create(self, booking: dict[str, Any]) -> Reservation:

@@ -1,4 +1,4 @@
-"""The one deletion that passes no method of ours: Django's own User takes its rows along."""
+"""Cancels the reservations of a user who is deleted. Django's User model can't do that in a ``delete`` method."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from reservation.models import Reservation
 
 @receiver(pre_delete, sender=User)
 def give_seats_back(instance: User, origin: Any, **kwargs: Any) -> None:
-    """Cancel what a user holds who is about to be deleted, in the transaction that deletes them.
+    """Cancel the reservations of a user who is about to be deleted, in the same transaction.
 
-    Where many are deleted at once, the events of all are locked first, in the one order.
+    If a queryset of users is deleted, the events of all of them are locked first, in the order of their ids.
     """
     if isinstance(origin, QuerySet) and origin.model is type(instance):
         held = Reservation.objects.filter(user__in=origin)

@@ -25,7 +25,7 @@ class ReservationViewSet(
     DestroyModelMixin,
     GenericViewSet[Reservation],
 ):
-    """A person's own reservations; those of others are not there."""
+    """The user's own reservations. Other users' reservations are 404."""
 
     queryset = Reservation.objects.select_related("event", "user")
     serializer_class = ReservationSerializer
@@ -51,7 +51,7 @@ class ReservationViewSet(
 
 
 class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView[Reservation]):
-    """Who holds a seat at an event, in the order of booking, for its organizer."""
+    """The attendees of an event in the order of booking. Only for its organizer."""
 
     queryset = Reservation.objects.select_related("user")
     serializer_class = AttendeeSerializer

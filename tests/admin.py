@@ -1,4 +1,4 @@
-"""Somebody at the admin."""
+"""Helpers for tests of the admin."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from event.models import Event
 
 
 def staff(username: str, *permissions: str) -> Client:
-    """Sign in somebody of the staff who has these permissions, named like ``view_event``."""
+    """Return a client logged in as a staff user with these permissions (codenames such as ``view_event``)."""
     person = User.objects.create_user(username, is_staff=True)
     person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return signed_in(person)
@@ -29,7 +29,7 @@ def signed_in(person: User) -> Client:
 
 
 def form_of(event: Event, **changes: object) -> dict[str, object]:
-    """Fill in the form of an event as its page shows it, with these changes."""
+    """Return the form data of an event's admin page, with these changes."""
     return {
         "title": event.title,
         "description": event.description,
@@ -42,17 +42,17 @@ def form_of(event: Event, **changes: object) -> dict[str, object]:
 
 
 def moment(field: str, time: datetime | None) -> dict[str, str]:
-    """Fill in the two inputs of one time."""
+    """Return the form data of a date and time field (two inputs)."""
     date, clock = (f"{time:%Y-%m-%d}", f"{time:%H:%M:%S}") if time else ("", "")
     return {f"{field}_0": date, f"{field}_1": clock}
 
 
 def delete_selected(client: Client, model: str, rows: Sequence) -> HttpResponse:
-    """Choose rows in a list, choose to delete them, and confirm it."""
+    """Run the admin action that deletes these rows, including its confirmation page."""
     choice = {"action": "delete_selected", "_selected_action": [row.pk for row in rows], "post": "yes"}
     return client.post(reverse(f"admin:{model}_changelist"), choice, follow=True)
 
 
 def errors(response: HttpResponse) -> dict[str, list[str]]:
-    """Give the errors of the form that the page shows."""
+    """Return the form errors of a page."""
     return dict(response.context["adminform"].form.errors)

@@ -1,4 +1,4 @@
-"""The cast: alice organizes, bob attends, carol is an outsider. And the stage they meet on."""
+"""Shared fixtures. Alice organizes an event, Bob attends it, and Carol does neither."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from tests.openapi import DocumentedClient
 
 
 def pytest_configure() -> None:
-    # Every test client makes the middleware anew; it need not list all assets each time.
+    # Every test client creates the middleware again. Autorefresh keeps WhiteNoise from scanning all files each time.
     settings.WHITENOISE_AUTOREFRESH = True
 
 
 @dataclass(frozen=True)
 class Routes:
-    """The addresses of the API under one of their two names."""
+    """The paths of the API, either the long or the short ones."""
 
     signup: str
     login: str
@@ -78,7 +78,7 @@ def _database(db: None) -> None:
 
 @pytest.fixture
 def api() -> APIClient:
-    """A client that nobody is signed in to."""
+    """An unauthenticated client."""
     return DocumentedClient()
 
 
@@ -99,7 +99,7 @@ def carol() -> User:
 
 @pytest.fixture
 def as_user() -> Callable[[User], APIClient]:
-    """Make a client that is signed in with a real token."""
+    """Return a function that creates a client with a user's token."""
 
     def sign_in(user: User) -> APIClient:
         token, _ = Token.objects.get_or_create(user=user)
@@ -110,7 +110,7 @@ def as_user() -> Callable[[User], APIClient]:
 
 @pytest.fixture
 def event_of() -> Callable[..., Event]:
-    """Make an event of an organizer's, tomorrow unless told otherwise."""
+    """Return a function that creates an event of an organizer, by default tomorrow."""
 
     def create(organizer: User, **fields: object) -> Event:
         start = fields.pop("start_time", timezone.now() + timedelta(days=1))
@@ -140,7 +140,7 @@ def boss() -> Client:
 
 @pytest.fixture
 def people() -> Callable[[int], list[User]]:
-    """Make a crowd."""
+    """Return a function that creates many users."""
 
     def create(count: int) -> list[User]:
         return User.objects.bulk_create(User(username=f"person{number}") for number in range(count))
@@ -150,7 +150,7 @@ def people() -> Callable[[int], list[User]]:
 
 @pytest.fixture
 def booking_lock_timeout(settings: LazySettings) -> Iterator[Callable[[str], None]]:
-    """Set how long a booking or a cancellation waits for its event's row, also in statements that are written."""
+    """Return a function that sets BOOKING_LOCK_TIMEOUT, also in compiled queries."""
 
     def wait_for(duration: str) -> None:
         settings.BOOKING_LOCK_TIMEOUT = duration

@@ -1,12 +1,12 @@
-"""What the tests know of the database."""
+"""Database constants for tests."""
 
 from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
 
-# The statements that limit a read on PostgreSQL: in the suite's own transaction a savepoint, the limits,
-# and the savepoint's release.
+# The number of statements that read_timeout() adds on PostgreSQL within a test's transaction: a savepoint, set_config
+# and the release of the savepoint.
 READ_LIMITS = 3 if connection.vendor == "postgresql" else 0
 
 

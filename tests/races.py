@@ -1,4 +1,4 @@
-"""Races that are run: real threads with connections of their own, let go at the same moment."""
+"""Runs race conditions: real threads with their own connections, started at the same moment."""
 
 import threading
 import time
@@ -8,23 +8,23 @@ from typing import Any
 
 from django.db import connection
 
-# Seconds until a race counts as hung.
+# Seconds after which a race is considered hung.
 LONGEST_RACE = 60
 
 
 def race(calls: Iterable[Callable[[], Any]]) -> list[Any]:
-    """Make all calls at once and give what each returned or raised, in their order."""
+    """Run all calls at the same time. Returns what each returned or raised, in the order of the calls."""
     calls = list(calls)
     barrier = threading.Barrier(len(calls), timeout=LONGEST_RACE)
 
     def run(call: Callable[[], Any]) -> Any:
         try:
-            # Connected before the start, so that nobody is late.
+            # Connect before the start, so that all threads start at the same time.
             connection.ensure_connection()
             barrier.wait()
             return call()
         except Exception as error:
-            # Whatever it is, it is the outcome of this call.
+            # Any exception is the outcome of this call.
             return error
         finally:
             connection.close()
@@ -34,9 +34,9 @@ def race(calls: Iterable[Callable[[], Any]]) -> list[Any]:
 
 
 def wait_until_somebody_waits(unless: Callable[[], bool] = lambda: False) -> None:
-    """Return once another session waits for a lock of this thread's transaction, on PostgreSQL.
+    """On PostgreSQL, wait until another session waits for a lock held by this thread's transaction.
 
-    ``unless`` says that nobody is going to wait any more.
+    Stops waiting if ``unless`` returns true, which means that no session will wait any more.
     """
     deadline = time.monotonic() + LONGEST_RACE
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The whole service as it runs in production: gunicorn's workers on a PostgreSQL of their own."""
+"""Runs the complete service as in production: gunicorn with its own PostgreSQL server."""
 
 import contextlib
 import http.client
@@ -17,7 +17,7 @@ from django.conf import settings
 
 from tests.postgres import SETTINGS, Cluster
 
-# Seconds until something that should have happened counts as failed.
+# The default timeout in seconds.
 PATIENCE = 30
 GUNICORN = Path(sys.executable).parent / "gunicorn"
 CROWD = """
@@ -48,10 +48,10 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str, body: An
 
 
 class Service:
-    """gunicorn on a free port, serving the database of a cluster; or another server, by its command.
+    """gunicorn on a free port with the database of a cluster, or another server, given by its command.
 
-    In the command ``{port}`` stands for the port, which PORT names as well. ``ready`` is a path
-    that answers 200 once the service can be used.
+    ``{port}`` in the command is replaced by the port, which is also in the environment variable PORT. ``ready`` is a
+    path that returns 200 when the service is ready.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Service:
     def request(
         self, method: str, path: str, body: Any = None, token: str = "", patience: float = PATIENCE
     ) -> Response:
-        """Ask over a connection of its own; raises OSError or HTTPException where no answer comes in time."""
+        """Send a request over a new connection. Raises OSError or HTTPException if there is no response in time."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
         return ask(connection, method, path, body, token)
 
@@ -112,7 +112,7 @@ class Service:
         raise TimeoutError("the service did not become ready")
 
     def sign_in(self, username: str) -> str:
-        """Sign somebody up and give their token."""
+        """Create an account, log in, and return the token."""
         account = {"username": username, "password": "correct horse battery"}
         self.request("POST", "/api/signup/", account)
         return self.request("POST", "/api/login/", account).json["token"]
@@ -135,7 +135,7 @@ class Service:
 
 @contextlib.contextmanager
 def running_service(log: Path, **environment: str) -> Iterator[tuple[Service, Cluster]]:
-    """Run a service and its database, and leave nothing of either behind."""
+    """Run a service with its own database server, and stop and delete both afterwards."""
     cluster = Cluster()
     try:
         cluster.start()

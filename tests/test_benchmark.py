@@ -1,4 +1,4 @@
-"""What the benchmark says of what it measured."""
+"""The output of the benchmark."""
 
 import xml.etree.ElementTree as ElementTree
 

@@ -1,4 +1,4 @@
-"""The API beside a model in plain Python: whatever people do, in any order, both agree."""
+"""A stateful property test: the API behaves like a simple model in Python, for any sequence of actions."""
 
 from dataclasses import dataclass, field
 
@@ -32,7 +32,7 @@ TIMES = {"start_time": "2999-06-01T19:00:00Z", "end_time": "2999-06-01T22:00:00Z
 
 @dataclass
 class House:
-    """What an event is, as far as seats go: who organizes it, how many it holds, and who they are."""
+    """The model of an event: its organizer, its capacity, and the reservations by user."""
 
     organizer: str
     capacity: int
@@ -57,7 +57,7 @@ class BookingStory(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        # Every story begins on an empty database and leaves one behind.
+        # Every run starts with an empty database and is rolled back at the end.
         self.pages = transaction.atomic()
         self.pages.__enter__()
         assert not User.objects.exists()
@@ -87,7 +87,7 @@ class BookingStory(RuleBasedStateMachine):
     def join(self):
         name = f"person{len(self.clients)}"
         client = APIClient()
-        # What a hash costs is not part of the story.
+        # A cheap hasher, to save time.
         with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
             response = client.post(LONG.signup, {"username": name, "password": "correct horse battery"})
         assert response.status_code == 201
@@ -161,7 +161,7 @@ class BookingStory(RuleBasedStateMachine):
 
 
 def test_every_story_ends_as_the_model_says():
-    # Derandomized: the same stories every time, so that a failure is there again when it is looked for.
+    # derandomize: the same sequences in every run, so that failures are reproducible.
     told = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True)
 
     run_state_machine_as_test(BookingStory, settings=told)

@@ -1,4 +1,4 @@
-"""What the README says, typed."""
+"""Runs the commands from the README."""
 
 import json
 import re
@@ -15,9 +15,9 @@ README = (settings.BASE_DIR / "README.md").read_text()
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(not shutil.which("curl"), reason="the walk is written with curl")
+@pytest.mark.skipif(not shutil.which("curl"), reason="the commands need curl")
 def test_walk_goes_as_written(live_server):
-    [walk] = re.findall(r"## From sign-up to a seat.*?```bash\n(.*?)```", README, re.DOTALL)
+    [walk] = re.findall(r"## From sign-up to a booking.*?```bash\n(.*?)```", README, re.DOTALL)
     typed = walk.replace("http://127.0.0.1:8000", live_server.url)
 
     done = subprocess.run(["bash", "-eu", "-c", typed], capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""Who may do what to which object, on every route and verb: one table, read by people and by the test."""
+"""The access rights of each role for every route and method, as one table."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -7,7 +7,7 @@ from tests.ledger import assert_balanced
 
 EVENT = {"title": "Other", "capacity": 20, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
 
-# Bob attends Alice's event. Carol is a stranger to both; staff have no more rights here than she.
+# Bob attends Alice's event. Carol is a stranger to both. Staff have the same rights as Carol.
 ROLES = ("anonymous", "stranger", "attendee", "organizer", "staff")
 RIGHTS = [
     ("GET", "events", None, (200, 200, 200, 200, 200)),

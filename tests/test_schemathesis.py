@@ -1,4 +1,4 @@
-"""Schemathesis against the project's own document: whatever it makes up, no fault and nothing undocumented."""
+"""Schemathesis tests the API against its OpenAPI document: no server errors and no undocumented responses."""
 
 import pytest
 import schemathesis
@@ -11,8 +11,8 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from reservation.models import Reservation
 from tests.ledger import assert_balanced
 
-# These two judge by the document alone what only the rules can: a sold-out event refuses good data,
-# and a title may be a number, which is read as its text.
+# These two checks expect that valid data is accepted and invalid data rejected, judged by the document alone. But a
+# sold-out event rejects valid data, and a title may be a number, which is converted to a string.
 LEFT_OUT = [positive_data_acceptance, negative_data_rejection]
 
 schema = schemathesis.openapi.from_dict(SchemaGenerator().get_schema(public=True))
@@ -20,7 +20,7 @@ schema = schemathesis.openapi.from_dict(SchemaGenerator().get_schema(public=True
 
 @pytest.fixture
 def token(bob, alice, event):
-    """Bob's, who attends Alice's event and organizes none."""
+    """The token of Bob, who attends Alice's event and organizes none."""
     Reservation.objects.book(user=bob, event_id=event.pk)
     return Token.objects.create(user=bob).key
 
@@ -31,7 +31,7 @@ def token(bob, alice, event):
     max_examples=30,
     deadline=None,
     derandomize=True,
-    # The database is one for all examples of an operation: what one leaves behind, the next may find.
+    # All examples of an operation share one database, so an example may find data of an earlier one.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 def test_document_is_kept(case, live_server, token):

@@ -4,7 +4,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from eventmanagement.database.errors import lift_time_limit
 
-# What contains a word is found by the trigrams of the word: ?search= ignores the case as this index does.
+# A trigram index for ?search=. It uses UPPER() because Django's icontains compares upper-case text.
 INDEX = (
     "CREATE INDEX event_by_words ON event_event USING gin (UPPER(title) gin_trgm_ops, UPPER(description) gin_trgm_ops)"
 )
@@ -12,9 +12,9 @@ INDEX = (
 
 def create_index(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
-        # To index a million events takes half a minute.
+        # Indexing a million events takes half a minute.
         lift_time_limit(apps, schema_editor)
-        # Trusted: whoever may create in the database may create it.
+        # pg_trgm is a trusted extension: any role with the CREATE privilege on the database can install it.
         schema_editor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         schema_editor.execute(INDEX)
 

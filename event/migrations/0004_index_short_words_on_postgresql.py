@@ -4,9 +4,9 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from eventmanagement.database.errors import lift_time_limit
 
-# A word of two characters is found by them: event/search_sql.py. Two characters in a row are one number, made of
-# their code points, because numbers are sorted faster than texts. The cost keeps PostgreSQL from computing the
-# pairs of each row that it reads.
+# An index for search words of two characters (event/search_sql.py). The function returns every pair of adjacent
+# characters (bigram) as a bigint made of the two code points, because integers sort faster than text. The high COST
+# makes PostgreSQL use the index instead of computing the bigrams of every row.
 FUNCTION = """
 CREATE FUNCTION event_pairs(text) RETURNS bigint[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS $$
     SELECT ARRAY(
@@ -21,7 +21,7 @@ INDEX = "CREATE INDEX event_by_pairs ON event_event USING gin (event_pairs(UPPER
 
 def create_index(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
-        # To index a million events takes some minutes.
+        # Indexing a million events takes several minutes.
         lift_time_limit(apps, schema_editor)
         schema_editor.execute(FUNCTION)
         schema_editor.execute(INDEX)

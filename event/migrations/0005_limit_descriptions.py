@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
     dependencies = [("event", "0004_index_short_words_on_postgresql")]
 
     operations = [
-        # The length is checked where a person writes the text; the column stays as it is.
+        # max_length of a TextField is only checked by forms and serializers. The column does not change.
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.AlterField(

@@ -16,7 +16,7 @@ register = template.Library()
 
 @register.inclusion_tag("admin/event/upcoming_events.html")
 def upcoming_events() -> dict[str, Any]:
-    """The next events, and the sums over all that are to come."""
+    """Return the next events, and the totals of all upcoming events."""
     upcoming = Event.objects.not_started()
     sums = upcoming.aggregate(
         events=Count("pk"), seats=Sum("capacity"), booked=Sum(F("capacity") - F("seats_remaining"))

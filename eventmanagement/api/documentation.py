@@ -1,4 +1,4 @@
-"""Serving the OpenAPI document."""
+"""The view that serves the OpenAPI document."""
 
 from functools import cache
 from hashlib import blake2b
@@ -14,15 +14,15 @@ from rest_framework.views import APIView
 
 from eventmanagement.api.mixins import has_tag
 
-# drf-spectacular fails where two threads generate their first document at once.
+# drf-spectacular fails when two threads generate their first document at the same time.
 generation_lock = Lock()
 
 
 class SchemaView(APIView):
     """The OpenAPI document as YAML or JSON.
 
-    It is the same for every request, and generating it takes 20 ms. So each process generates it once for each
-    renderer.
+    The document is the same for every request, and generating it takes 20 ms. So each process caches it per
+    renderer (YAML or JSON).
     """
 
     renderer_classes = SpectacularAPIView.renderer_classes

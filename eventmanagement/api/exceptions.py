@@ -1,4 +1,4 @@
-"""How the API refuses."""
+"""The base class of the domain's errors, and the API's exception handler."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, IntegrityError) and _is_account_gone(context["request"]):
         error = NotAuthenticated()
     elif isinstance(error, UnreadablePostError):
-        error = ParseError("The body did not arrive.")
+        error = ParseError("The request body could not be read.")
     response = rest_framework_handler(error, context)
     if isinstance(error, NotAuthenticated):
         response["WWW-Authenticate"] = "Token"

@@ -1,4 +1,4 @@
-"""Serializer fields that check the length of a text before anything else."""
+"""Serializer fields that check the length of a string first."""
 
 from typing import Any, TypeVar
 
@@ -10,12 +10,12 @@ ModelT = TypeVar("ModelT", bound=models.Model)
 
 
 class LengthFirstMixin(serializers.Field[str, str, str, Any]):
-    """Refuse a text by its type and length before it is transformed or validated in any other way.
+    """Check the type and length of a string before any other validation or transformation.
 
-    For REST framework's CharField and its subclasses. Without the mixin they run every validator on a
-    text that is too long already: patterns, and queries for a unique value. The length is that of the
-    stripped text where the field strips. A subclass whose ``to_internal_value`` can make the text
-    longer calls ``check_length`` on what it makes.
+    For REST framework's CharField and its subclasses. Without this mixin they run all validators even on a string
+    that is too long, including regular expressions and uniqueness queries. If the field strips whitespace, the
+    length is checked after stripping. A subclass whose ``to_internal_value`` can make the string longer must call
+    ``check_length`` on the result.
     """
 
     max_length: int | None
@@ -27,18 +27,18 @@ class LengthFirstMixin(serializers.Field[str, str, str, Any]):
         return super().run_validation(data)
 
     def check_length(self, text: str) -> None:
-        """Raise ValidationError if the text is longer than the field's ``max_length``."""
+        """Raise ValidationError if the string is longer than the field's ``max_length``."""
         if self.max_length is not None and len(text) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
 
     def _read(self, data: Any) -> str:
-        # REST framework takes numbers for texts too, but would first write a list of any size as a text.
+        # Accept numbers, like REST framework, which would convert even a huge list to a string before rejecting it.
         if isinstance(data, bool) or not isinstance(data, str | int | float):
             self.fail("invalid")
         try:
             text = data if isinstance(data, str) else str(data)
         except ValueError:
-            # Python writes no number of more than 4300 digits.
+            # str() raises ValueError for an integer of more than 4,300 digits.
             self.fail("invalid")
         if self.trim_whitespace:
             text = text.strip()
@@ -47,15 +47,15 @@ class LengthFirstMixin(serializers.Field[str, str, str, Any]):
 
 
 class CharField(LengthFirstMixin, serializers.CharField):
-    """REST framework's, with the length checked first."""
+    """REST framework's CharField, which checks the length first."""
 
 
 class EmailField(LengthFirstMixin, serializers.EmailField):
-    """REST framework's, with the length checked first."""
+    """REST framework's EmailField, which checks the length first."""
 
 
 class ModelSerializer(serializers.ModelSerializer[ModelT]):
-    """REST framework's, with these fields for texts."""
+    """REST framework's ModelSerializer, which uses these fields for strings."""
 
     serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {
         models.CharField: CharField,

@@ -1,4 +1,4 @@
-"""Limits that the apps share, kept by one of them that the others don't know."""
+"""Rate limits for all apps. The counts are in the app authentication, which other apps don't import."""
 
 from django.apps import apps
 

@@ -1,4 +1,4 @@
-"""What the apps' views and serializers share."""
+"""Mixins for views and serializers."""
 
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -23,7 +23,7 @@ AnyField = Field[Any, Any, Any, Any]
 
 
 class MethodNotAllowedFirstMixin(APIView):
-    """Refuse a method that the view doesn't have before asking who sends it."""
+    """Responds 405 to an unsupported method before authentication, permissions and throttling."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.method not in self.allowed_methods:
@@ -32,9 +32,9 @@ class MethodNotAllowedFirstMixin(APIView):
 
 
 class FilteredListMixin(GenericViewSet[Any]):
-    """Filter the list alone, and only where a filter is asked for.
+    """Applies filters only to the list, and only if the request has a filter parameter.
 
-    To one row, a query parameter is one that it doesn't know.
+    For a single object, filter parameters are ignored.
     """
 
     filterset_class: type[FilterSet]
@@ -45,10 +45,10 @@ class FilteredListMixin(GenericViewSet[Any]):
 
 
 class ConditionalReadMixin(RetrieveModelMixin, ListModelMixin, GenericViewSet[Any]):
-    """Say 304 to a client that has the answer already, before it is made: pollers ask for what rarely changes.
+    """Adds an ETag, and returns 304 if the client's copy is current, without serializing the rows.
 
-    The tag is of the rows as the database has just given them, so that it changes with every seat,
-    and of the version, which may show them otherwise.
+    The ETag is a hash of the current rows, so it changes with every seat. It also depends on the project's version,
+    because another version may serialize rows differently.
     """
 
     paginator: PageNumberPagination
@@ -73,25 +73,26 @@ class ConditionalReadMixin(RetrieveModelMixin, ListModelMixin, GenericViewSet[An
         tag = f'"{blake2b(repr((said, more, asked)).encode(), digest_size=16).hexdigest()}"'
         response: HttpResponse = HttpResponseNotModified() if has_tag(request, tag) else respond()
         response["ETag"] = tag
-        # Keep it, but ask each time: a seat may have been sold.
+        # no-cache: clients may store the response but must revalidate it, because seats change.
         response["Cache-Control"] = "no-cache"
         return response
 
 
 def has_tag(request: Request, tag: str) -> bool:
-    """Say whether If-None-Match lists this tag, strong or weak, or is ``*``.
+    """Return whether If-None-Match contains this ETag (strong or weak) or is ``*``.
 
-    A proxy that compresses makes a tag weak. The header is searched and not parsed, because it may list
-    thousands of tags. No tag contains quotes, so the quoted one is found only where it is listed.
+    A proxy that compresses responses makes the ETag weak. The header may contain thousands of ETags, so this
+    searches for a substring instead of parsing it. That is safe: ``tag`` includes its quotes, and an ETag can't
+    contain quotes.
     """
     listed = request.headers.get("If-None-Match", "")
     return tag in listed or listed.strip() == "*"
 
 
 class CachedFieldsMixin(Serializer[Any]):
-    """Show rows by fields that are made once for the class: they hold nothing of a request.
+    """Caches the readable fields per serializer class. They hold no state of a request.
 
-    REST framework makes them anew for each serializer, which takes longer than all they do then.
+    REST framework builds them again for each serializer instance, which takes longer than serializing with them.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Choosing how to answer."""
+"""Content negotiation."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ ANYTHING = "*/*"
 
 
 class LenientNegotiation(DefaultContentNegotiation):
-    """Whoever accepts nothing that there is gets the first there is, in the API JSON, rather than a refusal."""
+    """Falls back to the view's first renderer (in the API: JSON) instead of 406."""
 
     # REST framework passes a list, whatever its types say.
     def select_renderer(  # type: ignore[override]
         self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, Any]:
         if format_suffix is None and request.META.get("HTTP_ACCEPT", ANYTHING) == ANYTHING:
-            # Most clients: what they get needs no search.
+            # A shortcut for most clients, which accept anything.
             return renderers[0], renderers[0].media_type
         try:
             selected: tuple[BaseRenderer, Any] = super().select_renderer(request, renderers, format_suffix)

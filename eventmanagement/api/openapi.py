@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond what views and serializers say of themselves."""
+"""Helpers and hooks for the OpenAPI document."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,7 +19,8 @@ Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 LONG_PATHS = ("/api/authentication/", "/api/event/", "/api/reservation/")
 
-# The order of a first use. An operation that is missing here stops the document from being made.
+# The order of the operations in the document, as a new user needs them. Generating the document fails if an
+# operation is missing here.
 OPERATIONS = [
     "signup",
     "login",
@@ -37,18 +38,18 @@ OPERATIONS = [
     "reservation_cancel",
 ]
 
-# The bodies of errors; refused() adds those of the domain's refusals.
+# The schemas of error responses. refused() adds one for each set of refusals.
 ERRORS: dict[str, dict[str, Any]] = {
     "Error": {
         "type": "object",
-        "description": "A sentence that says what was wrong.",
+        "description": "An error message.",
         "properties": {"detail": {"type": "string"}},
         "required": ["detail"],
     },
     "FieldErrors": {
         "type": "object",
-        "description": "Sentences for each field that was wrong; what no single field is to blame for is "
-        "under `non_field_errors`.",
+        "description": "Error messages for each invalid field. Errors that belong to no single field are under "
+        "`non_field_errors`.",
         "additionalProperties": {"type": "array", "items": {"type": "string"}},
     },
 }
@@ -56,28 +57,33 @@ ERRORS: dict[str, dict[str, Any]] = {
 
 HEADERS = [
     OpenApiParameter(
-        "Retry-After", int, OpenApiParameter.HEADER, description="Seconds to wait.", required=True, response=[429, 503]
+        "Retry-After",
+        int,
+        OpenApiParameter.HEADER,
+        description="Seconds to wait before the next attempt.",
+        required=True,
+        response=[429, 503],
     ),
     OpenApiParameter(
         "WWW-Authenticate", str, OpenApiParameter.HEADER, description="`Token`", required=True, response=[401]
     ),
 ]
 
-# A read that answers 304 to whoever has the answer already.
+# For endpoints that return 304 if the client's copy is current.
 CONDITIONAL = [
     OpenApiParameter(
-        "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` of the answer that you have."
+        "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` of the response that you have."
     ),
     OpenApiParameter(
         "ETag",
         str,
         OpenApiParameter.HEADER,
-        description="Changes with the answer; send it as `If-None-Match` next time.",
+        description="Identifies this version of the response. Send it as `If-None-Match` in the next request.",
         required=True,
         response=[200, 304],
     ),
 ]
-UNCHANGED = {HTTPStatus.NOT_MODIFIED.value: OpenApiResponse(description="What you have is still right.")}
+UNCHANGED = {HTTPStatus.NOT_MODIFIED.value: OpenApiResponse(description="The response that you have is still current.")}
 
 
 class AutoSchema(openapi.AutoSchema):
@@ -86,22 +92,22 @@ class AutoSchema(openapi.AutoSchema):
 
 
 def read_descriptions(endpoints: list[Endpoint], **kwargs: object) -> list[Endpoint]:
-    """Let each app's schema.py describe its views; nobody but the document needs them, or their weight."""
+    """Import each app's schema.py, which describes its views. Only the document needs these imports."""
     autodiscover_modules("schema")
     return endpoints
 
 
 def keep_long_paths(endpoints: list[Endpoint], **kwargs: object) -> list[Endpoint]:
-    """Leave the short paths out of the document: they are second names of the same views."""
+    """Exclude the short paths from the document: they are aliases of the same views."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith(LONG_PATHS)]
 
 
 def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
-    """Add the bodies of errors, promise every field of an answer, and sort by the order of use."""
+    """Add the error schemas, mark all response fields as required, and sort the operations."""
     schemas = result["components"]["schemas"]
     for name, schema in schemas.items():
         for field in schema.get("properties", {}).values():
-            # A pattern of Python's: JavaScript's \w, for one, has no letters beyond ASCII.
+            # Python's regular expressions differ from JavaScript's: for example, \w matches only ASCII there.
             field.pop("pattern", None)
         if "properties" in schema and not name.endswith("Request"):
             schema["required"] = list(schema["properties"])
@@ -119,7 +125,7 @@ def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
 
 
 def describe(view: type[APIView], **operations: Callable[..., Any]) -> None:
-    """Say what a view's methods do; the view itself knows nothing of the document."""
+    """Attach the descriptions to a view, so that the view module does not depend on drf-spectacular."""
     view.schema = AutoSchema()
     extend_schema_view(**operations)(view)
 
@@ -134,10 +140,10 @@ def operation(
     conditional: bool = False,
     **options: Any,
 ) -> Callable[[View], View]:
-    """Describe an operation: its own answers, with an example of what is sent and returned.
+    """Describe an operation: its responses, and an example request and response.
 
-    What every operation may answer is added: 503, and 413 and 415 where there is a body to read;
-    304 where the read is conditional.
+    Adds the responses that are common to all operations: 503, also 413 and 415 if there is a request body, and 304
+    if the operation is conditional.
     """
     responses = responses | UNAVAILABLE | (UNCHANGED if conditional else {})
     for status in responses.keys() & {200, 201}:
@@ -145,9 +151,9 @@ def operation(
     examples = []
     if sends:
         responses |= UNREADABLE
-        examples.append(OpenApiExample("A first try", sends, request_only=True))
+        examples.append(OpenApiExample("Example request", sends, request_only=True))
     if returns:
-        examples.append(OpenApiExample("Its answer", returns, response_only=True))
+        examples.append(OpenApiExample("Example response", returns, response_only=True))
     return extend_schema(
         operation_id=operation_id,
         summary=summary,
@@ -159,15 +165,15 @@ def operation(
 
 
 def error(status: HTTPStatus, detail: str, description: str, schema: str = "Error", **more: str) -> dict[int, Any]:
-    """Describe the one body that this status has."""
+    """Describe a status code whose response body is always the same."""
     example = OpenApiExample(status.phrase, {"detail": detail, **more})
     return {status.value: OpenApiResponse(_ref(schema), description, [example])}
 
 
 def refused(schema: str = "", *refusals: Refusal, fields: dict[str, list[str]] | None = None) -> dict[int, Any]:
-    """Describe 400: what the rules of the domain refuse, and what can't be read or is wrong in a field.
+    """Describe 400: refusals by the domain's rules, unreadable bodies and invalid fields.
 
-    The schema gets the codes of these refusals as its enum, and their bodies are the examples.
+    The named schema lists the codes of these refusals as an enum. Their bodies are the examples.
     """
     examples = [OpenApiExample(refusal.code, refusal_body(refusal)) for refusal in refusals]
     bodies = []
@@ -175,18 +181,18 @@ def refused(schema: str = "", *refusals: Refusal, fields: dict[str, list[str]] |
         ERRORS[schema] = _refusal_schema(*map(refusal_body, refusals))
         bodies.append(schema)
     if fields:
-        examples.append(OpenApiExample("a field is wrong", fields))
+        examples.append(OpenApiExample("an invalid field", fields))
         bodies += ["Error", "FieldErrors"]
     one_of_them = _ref(bodies[0]) if len(bodies) == 1 else {"anyOf": [_ref(body) for body in bodies]}
-    return {HTTPStatus.BAD_REQUEST.value: OpenApiResponse(one_of_them, "Refused; nothing has changed.", examples)}
+    return {HTTPStatus.BAD_REQUEST.value: OpenApiResponse(one_of_them, "Refused. Nothing has changed.", examples)}
 
 
 def _refusal_schema(*bodies: dict[str, Any]) -> dict[str, Any]:
-    """Describe bodies with a sentence and a code; whatever else one carries is the id of a row."""
+    """Return the schema of bodies with a message and a code. All other properties are ids."""
     more = {name for body in bodies for name in body} - {"detail", "code"}
     return {
         "type": "object",
-        "description": "A sentence for people and a code for programs to branch on.",
+        "description": "An error message and a machine-readable code.",
         "properties": {
             "detail": {"type": "string"},
             "code": {"type": "string", "enum": [body["code"] for body in bodies]},
@@ -206,28 +212,29 @@ ERRORS["Unavailable"] = _refusal_schema({"code": "unavailable"})
 NEEDS_TOKEN = error(
     HTTPStatus.UNAUTHORIZED,
     "Authentication credentials were not provided.",
-    "There is no token, or it is not valid (any more).",
+    "The token is missing or invalid.",
 )
 THROTTLED = error(
     HTTPStatus.TOO_MANY_REQUESTS,
     "Request was throttled. Expected available in 42 seconds.",
-    "Too many attempts; wait as long as `Retry-After` says.",
+    "The rate limit is reached. Wait for the number of seconds in `Retry-After`.",
     "TooManyAttempts",
     code="throttled",
 )
 UNAVAILABLE = error(
     HTTPStatus.SERVICE_UNAVAILABLE,
     sentence(HTTPStatus.SERVICE_UNAVAILABLE),
-    "The database is away or busy. Wait as long as `Retry-After` says, then read whether it happened.",
+    "The server is busy, or the database is unavailable. Wait for the number of seconds in `Retry-After`, then check "
+    "whether the request took effect.",
     "Unavailable",
     code="unavailable",
 )
 UNREADABLE = error(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     sentence(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    "The body is larger than the server reads.",
+    "The request body is too large.",
 ) | error(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     'Unsupported media type "text/plain" in request.',
-    "The body is neither JSON nor a form.",
+    "The request body is neither JSON nor a form.",
 )

@@ -1,4 +1,4 @@
-"""How lists are cut into pages, however long they are."""
+"""Pagination that stays fast for long lists."""
 
 from hashlib import sha256
 from typing import Any
@@ -15,23 +15,23 @@ from rest_framework.views import APIView
 
 from eventmanagement.database.errors import read_timeout
 
-# Rows up to which a count is always exact.
+# Counts up to this number are never cached.
 EXACT_COUNT = 10_000
-# Seconds for which a larger one is kept, as to count 100,000 rows takes longer than the rest of the answer; and
-# for which it then still serves the others while one request counts anew, one in each process.
+# In seconds. Larger counts are cached, because counting 100,000 rows takes longer than the rest of the response.
+# After COUNT_KEPT seconds one request per process counts again, and others use the old count for up to RENEWING more.
 COUNT_KEPT, RENEWING = 4, 1
-# Rows that are skipped as they come; beyond, they are skipped in the index alone.
+# From this offset on, the page is found by primary key: only the index is read for the skipped rows.
 SKIPPED = 1_000
 
 
 class LongListPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at runtime.
-    """Counts a long list every few seconds, and reads none of the rows before a page."""
+    """Caches long counts for a few seconds. Finds deep pages by primary key."""
 
     object_list: QuerySet[Any]
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are: exactly up to ``EXACT_COUNT``, beyond up to five seconds ago."""
+        """The number of rows: exact up to ``EXACT_COUNT``, otherwise up to five seconds old."""
         rows = self.object_list.order_by()
         try:
             key = sha256(repr(rows.query.sql_with_params()).encode()).hexdigest()
@@ -55,31 +55,31 @@ class LongListPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at 
         if first >= SKIPPED:
             rows = self.object_list.filter(pk__in=self.object_list.values("pk")[first : first + self.per_page])
         if first and not rows:
-            # The count that was kept knows of more than there still are.
+            # The cached count is too high, because rows have been deleted.
             raise EmptyPage(self.error_messages["no_results"])
         return Page(rows, number, self)
 
 
 class PageNumberPagination(pagination.PageNumberPagination):
-    """Ten a page, up to a hundred by ``?page_size=``; more than that gives a hundred."""
+    """10 rows per page by default. ``?page_size=`` sets up to 100; larger values give 100."""
 
     django_paginator_class = LongListPaginator
     page: Page[Any]
     page_size = 10
     page_size_query_param = "page_size"
     max_page_size = 100
-    page_query_description = "Which page, from 1."
-    page_size_query_description = "How many on a page, 10 unless told otherwise and 100 at most."
+    page_query_description = "The page number, starting at 1."
+    page_size_query_description = "The number of items per page: 10 by default, 100 at most."
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Describe a page; its examples are of one that is first and last."""
+        """Return the schema of a page. The examples are of a list with only one page."""
         link = {"type": "string", "format": "uri", "nullable": True, "example": None}
         return {
             "type": "object",
             "properties": {
-                "count": {"type": "integer", "description": "How many there are on all pages.", "example": 1},
-                "next": link | {"description": "The next page; null on the last."},
-                "previous": link | {"description": "The page before; null on the first."},
+                "count": {"type": "integer", "description": "The number of items on all pages.", "example": 1},
+                "next": link | {"description": "The URL of the next page; null on the last page."},
+                "previous": link | {"description": "The URL of the previous page; null on the first page."},
                 "results": schema,
             },
         }
@@ -87,8 +87,8 @@ class PageNumberPagination(pagination.PageNumberPagination):
     def paginate_queryset(
         self, queryset: QuerySet[Any, Any], request: Request, view: APIView | None = None
     ) -> list[Any]:
-        """Count the rows and read those of the page, within READ_TIMEOUT."""
-        # Refuses a bad one before the database is asked for anything.
+        """Count the rows and read the page, with READ_TIMEOUT for each query."""
+        # Reject an invalid page_size before any query.
         self.get_page_size(request)
         with read_timeout():
             # None stands for a list without pages.
@@ -101,11 +101,11 @@ class PageNumberPagination(pagination.PageNumberPagination):
         try:
             return min(positive(asked), self.max_page_size)
         except ValueError:
-            raise ValidationError({self.page_size_query_param: ["Enter a whole number above zero."]}) from None
+            raise ValidationError({self.page_size_query_param: ["Enter a whole number greater than zero."]}) from None
 
 
 def positive(text: str) -> int:
-    """Read a whole number above zero, or raise ValueError."""
+    """Parse a whole number greater than zero. Raises ValueError."""
     if not text.isdecimal() or int(text) == 0:
         raise ValueError(text)
     return int(text)

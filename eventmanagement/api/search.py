@@ -1,25 +1,25 @@
-"""What a search may ask for, in the API and in the admin."""
+"""The limits of a search, in the API and in the admin."""
 
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
-# Characters: as many as a title has.
+# In characters: the maximum length of a title.
 LONGEST_SEARCH = 200
-# The database looks for each word by itself, so that each costs as much as a search of its own.
+# The database searches for each word separately, so the cost grows with the number of words.
 MOST_WORDS = 6
-TOO_MANY_WORDS = "A search has six words at most."
+TOO_MANY_WORDS = "A search can have at most six words."
 
 
 def check_word_count(text: str) -> None:
-    """Raise ValidationError where the text has more than ``MOST_WORDS`` words."""
+    """Raise ValidationError if the text has more than ``MOST_WORDS`` words."""
     if len(text.split()) > MOST_WORDS:
         raise ValidationError(TOO_MANY_WORDS, code="too_many_words")
 
 
 class SearchField(forms.CharField):
-    """The words to look for: ``LONGEST_SEARCH`` characters and ``MOST_WORDS`` words at most."""
+    """The search text: at most ``LONGEST_SEARCH`` characters and ``MOST_WORDS`` words."""
 
     default_validators = [check_word_count]
 

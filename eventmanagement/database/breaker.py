@@ -8,7 +8,7 @@ from django.db import DatabaseError
 
 from eventmanagement.database.errors import Unavailable, is_lock_timeout
 
-# Rows whose state is kept. A row that is forgotten is waited for as if its lock had never timed out.
+# The maximum number of open breakers. When it is exceeded, the oldest one closes.
 MOST_OPEN = 1000
 
 
@@ -59,7 +59,7 @@ class LockBreaker:
 
     def _remember(self, row: Hashable) -> None:
         with self._mutex:
-            # Taken out first, so that it becomes the latest.
+            # Remove the key first, so that it moves to the end of the order.
             self._open.pop(row, None)
             self._open[row] = None
             if len(self._open) > MOST_OPEN:

@@ -1,4 +1,4 @@
-"""How long the database may take, and what its errors mean, by its own codes rather than by its prose."""
+"""Timeouts for queries, and the classification of database errors by their error codes."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-# SQLSTATE classes and codes, from PostgreSQL's appendix A: no connection, not enough resources,
-# an operator's intervention (shutdown, a cancelled statement), a rollback that a retry may spare.
+# SQLSTATE classes from appendix A of PostgreSQL's documentation: connection exception, insufficient resources,
+# operator intervention (shutdown, statement timeout), transaction rollback (deadlock, serialization failure).
 UNAVAILABLE_CLASSES = {"08", "53", "57", "40"}
-# A lock that was not free in time.
+# lock_not_available: a lock timeout.
 LOCK_TIMED_OUT = "55P03"
-# A write on a server that was demoted to a replica; a transaction that was idle for too long, whose connection
-# the server has closed.
+# 25006: read-only transaction, for example after the server was demoted to a replica.
+# 25P03: the server closed the connection because its transaction was idle for too long.
 UNAVAILABLE_STATES = {LOCK_TIMED_OUT, "25006", "25P03"}
 SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_BUSY,
@@ -26,43 +26,43 @@ SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_FULL,
 }
-# Until the transaction ends: as SET LOCAL, but both by one statement.
+# Like SET LOCAL, but sets both parameters with one statement.
 LIMIT_READS = (
     "SELECT set_config('statement_timeout', %s, true), set_config('max_parallel_workers_per_gather', '0', true)"
 )
 
 
 class Unavailable(Exception):
-    """The work was given up because something that it needs is busy: 503 on every path, nothing happened."""
+    """The request was aborted because a resource is busy. It changed nothing; the response is 503 on every path."""
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Say whether the database is away or busy, rather than asked for something it can't do."""
+    """Return whether the error means that the database is unreachable or busy, so that a retry may succeed."""
     if isinstance(error, InterfaceError | Unavailable):
         return True
     if not isinstance(error, DatabaseError):
         return False
     cause = error.__cause__
     if isinstance(cause, sqlite3.Error):
-        # The low byte is the primary code; the rest details it.
+        # The low byte of an extended result code is the primary code.
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF in SQLITE_UNAVAILABLE
     state = getattr(cause, "sqlstate", None)
     if state is None:
-        # The client library's own errors carry no state: it lost the server or never reached it.
+        # Errors raised by psycopg itself have no SQLSTATE: the connection was lost or could not be opened.
         return isinstance(error, OperationalError)
     return state in UNAVAILABLE_STATES or state[:2] in UNAVAILABLE_CLASSES
 
 
 def is_lock_timeout(error: DatabaseError) -> bool:
-    """Say whether PostgreSQL gave up waiting for a lock."""
+    """Return whether the error is a lock timeout of PostgreSQL."""
     return getattr(error.__cause__, "sqlstate", None) == LOCK_TIMED_OUT
 
 
 def violates(error: IntegrityError, model: type[models.Model], name: str) -> bool:
-    """Say whether the constraint of this model and name is the one that failed."""
+    """Return whether the error is a violation of this constraint of the model."""
     cause: Any = error.__cause__
     if isinstance(cause, sqlite3.Error):
-        # SQLite calls a check by its name, a unique constraint by its columns.
+        # SQLite's message has the name of a check constraint, but the columns of a unique constraint.
         [constraint] = (constraint for constraint in model._meta.constraints if constraint.name == name)
         fields = (model._meta.get_field(field) for field in getattr(constraint, "fields", ()))
         # A constraint has no fields without columns.
@@ -74,11 +74,11 @@ def violates(error: IntegrityError, model: type[models.Model], name: str) -> boo
 
 @contextmanager
 def read_timeout() -> Iterator[None]:
-    """Give each statement inside READ_TIMEOUT and one core; past it, PostgreSQL cancels it: 503.
+    """Run the block in a transaction that limits each statement to READ_TIMEOUT and one core. On timeout: 503.
 
-    The limits belong to a transaction, because behind a pooler those of a session would reach
-    the requests of others. SQLite has no such limits, and a transaction there would keep others
-    from writing.
+    The limits are set for the transaction, not for the session: behind a connection pooler, session settings would
+    affect other requests. On SQLite this does nothing: SQLite has no such limits, and its transactions
+    would block writers.
     """
     if connection.vendor != "postgresql":
         yield
@@ -90,7 +90,7 @@ def read_timeout() -> Iterator[None]:
 
 
 def lift_time_limit(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Let a migration take its time (``RunPython``): the limits on statements and pauses are for requests."""
+    """Disable the timeouts for statements and idle transactions in a migration (for ``RunPython``)."""
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("SET LOCAL statement_timeout = 0")
         schema_editor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")

@@ -1,1 +1,1 @@
-"""How gunicorn serves the project: its worker, the worker's connections, and who gets a thread."""
+"""The gunicorn worker: its event loop, its connections and its thread pools."""

@@ -1,4 +1,4 @@
-"""What the pages of the admin share."""
+"""The admin site, and a mixin for its search."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -31,14 +31,14 @@ class AdminSite(admin.AdminSite):
                 return view(request, *args, **kwargs)
             with read_timeout():
                 response = view(request, *args, **kwargs)
-                # Templates of the admin query the database too, for the hierarchy of dates for one.
+                # Render within the limit, because the admin's templates query the database, e.g. for date_hierarchy.
                 return response.render() if isinstance(response, SimpleTemplateResponse) else response
 
         return super().admin_view(limited, cacheable)
 
 
 class LimitedSearchMixin(admin.ModelAdmin):
-    """A search within the limits of the API's. One beyond them finds nothing, and its page says why."""
+    """Applies the API's search limits to the admin. A search above them finds nothing and shows a warning."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         for message in search_errors(request.GET.get(SEARCH_VAR, "")):
@@ -54,7 +54,7 @@ class LimitedSearchMixin(admin.ModelAdmin):
 
 
 def search_errors(text: str) -> list[str]:
-    """Say what is wrong with a search, if anything is."""
+    """Return the error messages for a search text, or an empty list."""
     try:
         SearchField(required=False).clean(text)
     except ValidationError as error:

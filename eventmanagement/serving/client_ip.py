@@ -1,4 +1,4 @@
-"""Who sends a request, as far as the network says."""
+"""The client IP of a request."""
 
 import logging
 import threading
@@ -10,23 +10,23 @@ from rest_framework.settings import api_settings
 
 logger = logging.getLogger(__name__)
 
-# All clients whose address can't be parsed, together.
+# Used for every client whose IP address can't be parsed.
 UNKNOWN = "unknown"
-# Characters: an IPv6 address with its brackets, its port and the name of a network interface.
+# In characters: enough for an IPv6 address with brackets, a port and a zone id.
 LONGEST_ADDRESS = 100
-# The bits of an IPv6 address that a provider gives to one customer, who chooses the other 64.
+# The prefix length of the IPv6 network that a provider assigns to one customer.
 CUSTOMER_PREFIX = 64
 
-# The first warning acquires it, and nothing releases it: one line in each process.
+# Acquired by the first warning and never released, so that each process logs the warning only once.
 _warned = threading.Lock()
 
 
 def client_ip(request: HttpRequest | Request) -> str:
-    """Give the client's IPv4 address or IPv6 network, past as many proxies as TRUSTED_PROXIES says.
+    """Return the client's IPv4 address or IPv6 /64 network, behind TRUSTED_PROXIES proxies.
 
-    One client has one spelling: a port and a zone are left out, an IPv4 address within IPv6 is the IPv4
-    address, and all addresses of one IPv6 /64 are that network. All addresses that can't be parsed
-    are one client, ``unknown``.
+    The result is normalized, so that a client can't be counted as several: the port and the zone id are removed, an
+    IPv4-mapped IPv6 address becomes the IPv4 address, and an IPv6 address becomes its /64 network. The result is
+    ``unknown`` if the address can't be parsed.
     """
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR")
     proxies = api_settings.NUM_PROXIES
@@ -34,13 +34,13 @@ def client_ip(request: HttpRequest | Request) -> str:
         _warn_of_ignored_header()
     if not forwarded or not proxies:
         return _canonical(request.META.get("REMOTE_ADDR") or "")
-    # Each proxy appends the address that it was called from; what stands further left, a client may have sent.
+    # Each proxy appends the IP address of its client. Entries further left may be forged by the client.
     addresses = forwarded.rsplit(",", proxies)
     return _canonical(addresses[-min(proxies, len(addresses))])
 
 
 def _canonical(text: str) -> str:
-    """Give an address in its one spelling, an IPv6 address as its network."""
+    """Return the normalized form of an address; for an IPv6 address, its network."""
     if len(text) > LONGEST_ADDRESS:
         return UNKNOWN
     text = text.strip()
@@ -65,5 +65,5 @@ def _warn_of_ignored_header() -> None:
     if _warned.acquire(blocking=False):
         logger.warning(
             "X-Forwarded-For is ignored because TRUSTED_PROXIES is 0. "
-            "If there is a proxy in front, set TRUSTED_PROXIES: otherwise all clients share one limit."
+            "If there is a reverse proxy, set TRUSTED_PROXIES. Otherwise all clients share one rate limit."
         )

@@ -1,4 +1,4 @@
-"""One client's connection, as a worker's event loop reads and writes it: no call here ever waits."""
+"""A client connection with non-blocking reads and writes, for the worker's event loop."""
 
 import socket
 from concurrent.futures import Future
@@ -9,30 +9,30 @@ from gunicorn.http import get_parser
 
 from eventmanagement.serving.lanes import Lane
 
-# Bytes read at once.
+# Bytes per read.
 CHUNK = 2**16
-# Bytes of a request's line and headers together: gunicorn bounds each of them and their number, which
-# still allows 800 kB.
+# In bytes: the maximum size of the request line and headers together. gunicorn only limits the size of each header
+# and their number, which allows 800 kB.
 LARGEST_HEAD = 2**15
 
 
 class State(Enum):
-    """What a connection waits for."""
+    """The state of a connection: what it is waiting for."""
 
     # The first byte of a request.
     IDLE = auto()
     # The rest of a request.
     READING = auto()
-    # A thread of its lane, and then the application.
+    # A thread of the pool, then the application's response.
     QUEUED = auto()
-    # A client that reads the response slowly.
+    # The client to read more of the response.
     WRITING = auto()
     # The client to close: a server that closes first may cut off its own response (RFC 9112, section 9.6).
     LINGERING = auto()
 
 
 class Source:
-    """What gunicorn's parser reads from: it has what it was given, and then nothing."""
+    """The input of gunicorn's parser. Returns the data it was given once, then end of file."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -46,7 +46,7 @@ class Source:
 
 
 class Output:
-    """Collects a response where gunicorn expects a socket, so that no thread waits for a slow client."""
+    """A response buffer that gunicorn uses as its socket, so that no thread waits for a slow client."""
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
@@ -55,25 +55,25 @@ class Output:
         self.chunks.append(data)
 
     def send(self, data: bytes) -> int:
-        """Discard gunicorn's "100 Continue": the worker has sent one before it read the body."""
+        """Discard gunicorn's "100 Continue": the worker has already sent one."""
         return len(data)
 
     def shutdown(self, how: int) -> None:
-        """Refuse gunicorn's graceful end of a response that failed half-way: none of it was sent."""
+        """Raise OSError, which makes gunicorn skip its graceful close: nothing of the failed response was sent."""
         raise OSError("not a socket")
 
     def close(self) -> None:
-        """Do nothing: the worker closes connections."""
+        """Do nothing: the worker closes the connection."""
 
     def take(self) -> bytes:
-        """Give what was collected, and forget it."""
+        """Return the buffered data and clear the buffer."""
         data = b"".join(self.chunks)
         self.chunks.clear()
         return data
 
 
 class Connection:
-    """A client's socket, with what was received and not parsed yet, and what was not sent yet."""
+    """A client's socket with its receive and send buffers."""
 
     def __init__(self, config: Any, client_socket: socket.socket, client: Any, server: Any) -> None:
         client_socket.setblocking(False)
@@ -82,36 +82,36 @@ class Connection:
         self.client = client
         self.server = server
         self.state = State.IDLE
-        # What the event loop watches the socket for: a mask of selectors' events, or 0.
+        # The selector events that the event loop is registered for, or 0.
         self.watched = 0
-        # By time.monotonic(): since when the client is waited for, when the request or the response began, and when
-        # the state has lasted too long.
+        # Values of time.monotonic(): the start of the current wait, the start of the current request or response, and
+        # the deadline of the state.
         self.since = self.began = self.deadline = 0.0
         self.received = bytearray()
-        # Bytes that hold no end of a head.
+        # The number of received bytes already searched for the end of the headers.
         self.scanned = 0
         self.source = Source()
         self.request: Any = None
-        # Bytes of the body that are still to come, and whether they are dropped as they come.
+        # Bytes of the body still to be received, and whether they are discarded.
         self.body_left = 0
         self.is_body_dropped = False
         self.lane: Lane | None = None
         self.future: Future | None = None
-        # gunicorn's handle_request writes to it as the connection's socket.
+        # gunicorn's handle_request uses this attribute as the client's socket.
         self.sock = Output()
         self.unsent = memoryview(b"")
         self.keeps_alive = False
         self.has_been_served = False
-        # What the worker has counted of ``held``.
+        # The value of ``held`` that is included in the worker's total.
         self.counted = 0
 
     @property
     def held(self) -> int:
-        """Bytes of memory that this connection's request and response take."""
+        """The number of bytes in this connection's buffers."""
         return len(self.received) + len(self.source.data) + len(self.unsent)
 
     def receive(self) -> bool:
-        """Read what has arrived; say whether the client may send more."""
+        """Read available data. Returns False if the client has closed its side or the connection failed."""
         try:
             data = self.socket.recv(CHUNK)
         except BlockingIOError:
@@ -122,7 +122,7 @@ class Connection:
         return bool(data)
 
     def send(self) -> bool:
-        """Send as much as the client takes now; say whether the connection still works."""
+        """Send as much as possible without blocking. Returns False if the connection failed."""
         try:
             while self.unsent:
                 self.unsent = self.unsent[self.socket.send(self.unsent) :]
@@ -133,18 +133,18 @@ class Connection:
         return True
 
     def parse(self, head: bytes) -> Any:
-        """Parse a request's line and headers; raises what gunicorn's parser raises.
+        """Parse a request line and headers. Raises the exceptions of gunicorn's parser.
 
-        Each request has a parser of its own: another would first look for the rest of a body that the
-        application has not read.
+        Creates a new parser for each request, because a reused parser would first try to read the rest of a body that
+        the application has not read.
         """
         self.source.data = head
         return next(get_parser(self.config, self.source, self.client))
 
     def take_head(self) -> bytes | None:
-        """Take a request's line and headers from what was received; None while they are not complete.
+        """Remove the request line and headers from the receive buffer. Returns None while they are incomplete.
 
-        Bare line feeds end them as well: gunicorn refuses those.
+        A blank line after a bare line feed ends the headers as well. gunicorn rejects such a request.
         """
         start = max(0, self.scanned - 3)
         for end in (b"\r\n\r\n", b"\n\n"):
@@ -155,7 +155,7 @@ class Connection:
         return None
 
     def take_body(self) -> bool:
-        """Pass the body to the parser, or drop what has come of it; say whether it is complete."""
+        """Pass the complete body to the parser, or discard the part received so far. Returns whether it is complete."""
         if self.is_body_dropped:
             self.body_left -= len(self._take(self.body_left))
             return not self.body_left

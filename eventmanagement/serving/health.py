@@ -1,4 +1,4 @@
-"""The views that belong to no app."""
+"""Health checks, and the view for unknown API paths."""
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponseNotFound, JsonResponse
@@ -6,12 +6,12 @@ from django.views.decorators.csrf import csrf_exempt
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Say that the process answers; the database is not asked."""
+    """Return 200 if the process responds. Does not query the database."""
     return JsonResponse({"status": "ok"})
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Say that the database answers too. Where it does not, the middleware says 503."""
+    """Return 200 if the database responds. Otherwise the middleware returns 503."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return JsonResponse({"status": "ok"})
@@ -19,5 +19,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 @csrf_exempt
 def unknown_path(request: HttpRequest, path: str) -> HttpResponseNotFound:
-    """Refuse what is not routed: without a redirect to a slash, which would lose a body, and without a token."""
+    """Return 404 for unknown paths, without authentication. Also prevents redirects that append a slash.
+
+    Such a redirect would lose the request body.
+    """
     return HttpResponseNotFound()

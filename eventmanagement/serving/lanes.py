@@ -1,7 +1,7 @@
-"""Which requests share threads, so that slow requests of one kind never take the threads of another.
+"""Separate thread pools (bulkheads) per kind of request, so that slow requests can't use up all threads.
 
-Each worker has a few threads for each lane. A request whose lane is busy waits in the lane's queue
-and takes no thread meanwhile.
+Each worker has one small thread pool, called a lane, per kind of request. A request waits in the queue of its lane
+until a thread is free.
 """
 
 import os
@@ -13,24 +13,25 @@ READS = {"GET", "HEAD"}
 
 
 class Lane(StrEnum):
-    """The kinds of requests that wait for different things."""
+    """The kinds of requests that have their own thread pool."""
 
-    # A server whose health check waits is restarted, so this lane asks no database.
+    # /healthz. It uses no database, so that a slow database never makes an orchestrator restart the server.
     HEALTH = "health"
     READINESS = "readiness"
-    # Passwords are hashed there, 0.3 seconds of CPU each.
+    # Login, sign-up and password changes. Each hashes a password, which takes 0.2 seconds of CPU time.
     ACCOUNTS = "accounts"
-    # Searches, filters, orders and deep pages: PostgreSQL may work for READ_TIMEOUT on each statement of them.
+    # GET requests with a query string: searches, filters, orderings and deep pages. Each SQL query may run for up to
+    # READ_TIMEOUT.
     QUERIES = "queries"
-    # Bookings and cancellations. They wait for the rows of events, for BOOKING_LOCK_TIMEOUT each.
+    # Bookings and cancellations. Each waits for the lock of an event's row for up to BOOKING_LOCK_TIMEOUT.
     BOOKINGS = "bookings"
-    # They wait for LOCK_TIMEOUT.
+    # All other requests that change data. They wait for row locks for up to LOCK_TIMEOUT.
     WRITES = "writes"
     READS = "reads"
 
 
-# Threads of one worker. Four bookings at once keep a core and PostgreSQL busy, and more of them only
-# wait for one another. A password hash keeps a core busy by itself.
+# The number of threads per lane in each worker. Four concurrent bookings already keep a core and PostgreSQL busy; more
+# would only wait for each other. One password hash keeps a core busy.
 THREADS = {
     Lane.HEALTH: 1,
     Lane.READINESS: 1,
@@ -40,8 +41,8 @@ THREADS = {
     Lane.WRITES: 2,
     Lane.READS: 3,
 }
-# Requests that wait for a thread of their lane, in one worker. A longer queue would not be served within the time
-# that a request waits: the response to the next one is 503, at once.
+# The maximum queue length per lane in each worker. Requests further back would not get a thread before the queue
+# timeout. If the queue is full, the response is 503 at once.
 LONGEST_QUEUE = {
     Lane.HEALTH: 100,
     Lane.READINESS: 50,
@@ -58,7 +59,7 @@ PREFIX = os.environ.get("SCRIPT_NAME", "")
 
 
 def lane_of(method: str, path: str, query: str) -> Lane:
-    """Choose the lane of a request by its target as it was sent, percent-encoded or not."""
+    """Return the lane of a request. Path and query may be percent-encoded."""
     path = unquote(path)
     if path == f"{PREFIX}/healthz":
         return Lane.HEALTH

@@ -1,4 +1,4 @@
-"""Logs one can follow: a line for each request, and the request's id in every line that it caused."""
+"""Request logging: one line per request, and the request id in every line that is logged during the request."""
 
 import logging
 import re
@@ -14,18 +14,18 @@ from django.utils.functional import SimpleLazyObject
 
 logger = logging.getLogger(__name__)
 
-# What a client may name its request: enough for a UUID or a trace's id, too little to flood a log
-# and nothing that could forge a line of it.
+# The accepted format of a client's X-Request-ID: long enough for a UUID or trace id, too short to flood the log,
+# and without characters that could forge a log line.
 CLIENTS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-# Characters of a path, percent-encoded, in a line of the log.
+# In characters, after percent-encoding.
 LONGEST_LOGGED_PATH = 200
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class RequestIdFilter(logging.Filter):
-    """Add the id of the request that is being served to every record."""
+    """Adds the id of the current request to every log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
@@ -33,10 +33,10 @@ class RequestIdFilter(logging.Filter):
 
 
 class RequestLogMiddleware:
-    """Log every request once, when it is answered, and answer with its ``X-Request-ID``.
+    """Logs every request once, after its response, and sets the response header ``X-Request-ID``.
 
-    The id is the client's own where it names a decent one. Neither headers nor bodies nor query
-    strings are logged: that is where tokens and passwords are.
+    The id is the client's ``X-Request-ID`` if its format is valid, or else a new one. Headers, bodies and query
+    strings are never logged, because they can contain tokens and passwords.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -69,15 +69,15 @@ class RequestLogMiddleware:
 
 
 def path_for_log(request: HttpRequest) -> str:
-    """Return the path percent-encoded, so that no character of it can forge a line, and cut off where it is long."""
+    """Return the path, percent-encoded so that it can't forge a log line, and truncated if it is too long."""
     path = escape_uri_path(request.path[: LONGEST_LOGGED_PATH + 1])
     return path if len(path) <= LONGEST_LOGGED_PATH else f"{path[:LONGEST_LOGGED_PATH]}..."
 
 
 def log_refusal(status: int, reason: BaseException) -> str:
-    """Log a request that was not HTTP enough to become one; give it an id and say which.
+    """Log a response that the worker sent without calling Django. Returns a new request id.
 
-    The reason is logged by its name: its text may quote a header.
+    Only the class name of the reason is logged, because its message may contain a header.
     """
     identity = uuid.uuid4().hex
     with _identified(identity):
@@ -87,7 +87,7 @@ def log_refusal(status: int, reason: BaseException) -> str:
 
 @contextmanager
 def _identified(identity: str) -> Iterator[None]:
-    """Let every line that is logged meanwhile carry this id."""
+    """Set the request id of all lines that are logged within the block."""
     token = request_id.set(identity)
     try:
         yield
@@ -98,6 +98,6 @@ def _identified(identity: str) -> Iterator[None]:
 def _user_id(request: HttpRequest) -> int | None:
     user = getattr(request, "user", None)
     if isinstance(user, SimpleLazyObject) and not hasattr(request, "_cached_user"):
-        # Nobody asked who it is; the log does not begin to.
+        # The lazy user has not been loaded. Don't query the database only for the log.
         return None
     return user and user.pk

@@ -1,4 +1,4 @@
-"""What holds for every request, and for every response under /api/, whatever makes it."""
+"""Middleware that limits the size of requests and makes all errors under /api/ JSON."""
 
 import logging
 from collections.abc import Callable
@@ -13,37 +13,38 @@ from eventmanagement.serving.logs import path_for_log
 
 logger = logging.getLogger(__name__)
 
-# Seconds: a restart of PostgreSQL or the lock that was waited for is usually over by then.
+# In seconds. A restart of PostgreSQL or a lock is usually over by then.
 RETRY_AFTER = 2
 
-# Characters. Every route is far shorter, and the admin's patterns take quadratic time to find that out.
+# In characters. All routes are far shorter, and the admin's URL patterns need quadratic time to reject a long path.
 LONGEST_PATH = 1024
-# Bytes, far beyond the largest event: a description of 10,000 characters takes 40 kB in UTF-8, and 120 kB where each
-# of them is percent-encoded. A byte of a form costs more to parse than one of JSON, and of multipart the most.
+# In bytes. Each is enough for the largest event: a description of 10,000 characters takes up to 40 kB in UTF-8, and up
+# to 120 kB percent-encoded. Forms have lower limits than JSON because they cost more to parse per byte, and multipart
+# costs the most.
 LARGEST_FORM = 128 * 2**10
 LARGEST_MULTIPART = 64 * 2**10
 
-# Python's phrases for these statuses differ from release to release.
+# Messages for these statuses. Python's own phrases for some of them differ between versions.
 SENTENCES: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "Bad request.",
     HTTPStatus.FORBIDDEN: "Forbidden.",
     HTTPStatus.NOT_FOUND: "Not found.",
-    HTTPStatus.LENGTH_REQUIRED: "Send the body with its Content-Length.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
-    HTTPStatus.REQUEST_URI_TOO_LONG: "The address is too long.",
+    HTTPStatus.LENGTH_REQUIRED: "A request body needs a Content-Length header.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request body is too large.",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "The URL is too long.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The headers are too large.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here; it was logged.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The database can't be reached in time; try again.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Internal server error. It has been logged.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The server is busy or can't reach its database. Try again later.",
 }
 
 
 def sentence(status: int) -> str:
-    """Say in a sentence what a status means here."""
+    """Return the error message for a status code."""
     return SENTENCES.get(status) or f"{HTTPStatus(status).phrase}."
 
 
 def refusal(status: int, **more: str) -> JsonResponse:
-    """Make an error answer in the shape that REST framework gives its own."""
+    """Return a JSON error response in REST framework's format."""
     response = JsonResponse({"detail": sentence(status), **more}, status=status)
     response["Content-Length"] = str(len(response.content))
     return response
@@ -54,7 +55,10 @@ def is_api_request(request: HttpRequest) -> bool:
 
 
 class RequestLimitMiddleware:
-    """Answer 404 to a path that is too long and 413 to a body, on every path and before anything parses them."""
+    """Returns 404 for a path that is too long, 411 for a chunked body and 413 for a body that is too large.
+
+    Applies to all paths, before the path or the body is parsed.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -63,7 +67,7 @@ class RequestLimitMiddleware:
         if len(request.path_info) > LONGEST_PATH:
             return refusal(HTTPStatus.NOT_FOUND)
         if "HTTP_TRANSFER_ENCODING" in request.META:
-            # Django reads no further than the Content-Length, here nothing at all.
+            # Django reads as many bytes as Content-Length says, so it would ignore a chunked body.
             return refusal(HTTPStatus.LENGTH_REQUIRED)
         length = int(request.META.get("CONTENT_LENGTH") or 0)
         if length > largest_body(request.content_type or ""):
@@ -72,7 +76,7 @@ class RequestLimitMiddleware:
 
 
 def largest_body(content_type: str) -> int:
-    """Return the number of bytes that a body of this media type may have."""
+    """Return the maximum size in bytes of a body of this media type."""
     if content_type.startswith("multipart/"):
         return LARGEST_MULTIPART
     if content_type.endswith("/x-www-form-urlencoded"):
@@ -81,11 +85,11 @@ def largest_body(content_type: str) -> int:
 
 
 class JsonErrorMiddleware:
-    """Keep every answer under /api/ JSON.
+    """Makes every error response under /api/ JSON, and turns an unavailable database into 503 on every path.
 
-    Django answers in HTML where a request never reaches a view of REST framework: a wrong Host,
-    an unknown path, a fault. Those keep their status and get a JSON body; the fault is logged by
-    Django as ever. A database that is away or busy is 503 on every path.
+    Without it, Django responds in HTML if a request does not reach a REST framework view, for example for a wrong
+    Host header or an unknown path, or after an unhandled exception. The status stays the same. Django still logs the
+    exception.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -95,7 +99,7 @@ class JsonErrorMiddleware:
         if not is_api_request(request):
             return self.get_response(request)
         response = self.get_response(request)
-        # The pages of the browsable API, in development, are answers of REST framework's too.
+        # REST framework's own responses stay as they are, including HTML pages of the browsable API in development.
         speaks_for_itself = isinstance(response, (JsonResponse, Response))
         if response.status_code >= HTTPStatus.BAD_REQUEST and not speaks_for_itself:
             as_json = refusal(response.status_code)
@@ -105,10 +109,10 @@ class JsonErrorMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Answer 503 where the database can't be had; leave any other fault to Django."""
+        """Return 503 if the exception means that a resource is unavailable. Leave other exceptions to Django."""
         if not is_unavailable(error):
             return None
-        logger.warning("%s %s: the database is unavailable: %s", request.method, path_for_log(request), error)
+        logger.warning("%s %s: unavailable: %s", request.method, path_for_log(request), error)
         response = refusal(HTTPStatus.SERVICE_UNAVAILABLE, code="unavailable")
         response["Retry-After"] = str(RETRY_AFTER)
         return response

@@ -1,4 +1,4 @@
-"""Middleware of the admin's pages, kept from the API, whose clients send a token and no cookie."""
+"""Django middleware that is skipped for the API, whose clients use tokens and no cookies."""
 
 from collections.abc import Awaitable
 from functools import cached_property
@@ -23,23 +23,23 @@ class SkipForApi(MiddlewareMixin):
 
 
 class AdminSessionMiddleware(SkipForApi, SessionMiddleware):
-    """Sessions, for pages alone."""
+    """SessionMiddleware, skipped for the API."""
 
 
 class AdminCsrfMiddleware(SkipForApi, CsrfViewMiddleware):
-    """The protection of forms, for pages alone: the API's views are exempt from it anyway."""
+    """CsrfViewMiddleware, skipped for the API, whose views are exempt from CSRF protection anyway."""
 
 
 class AdminAuthenticationMiddleware(SkipForApi, AuthenticationMiddleware):
-    """The user of the session, for pages alone."""
+    """AuthenticationMiddleware, skipped for the API."""
 
 
 class AdminMessageMiddleware(SkipForApi, MessageMiddleware):
-    """Messages, for pages alone."""
+    """MessageMiddleware, skipped for the API."""
 
 
 class PagePolicies(CSPMiddleware):
-    """What pages may load. For the API's answers it is written once, which takes as long as a query."""
+    """Content-Security-Policy. For API responses the header is cached: building it takes as long as a query."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not is_api_request(request):

@@ -1,8 +1,9 @@
-"""gunicorn's threaded worker, with an event loop that does all the waiting for clients.
+"""gunicorn's threaded worker, with an event loop that handles all waiting for clients.
 
-A thread is given to a request that has arrived whole, and has a response taken from it whole, so that
-clients who say nothing, drip or don't read cost a connection and some memory, and no thread. Each wait
-has a deadline, each buffer a bound, and each kind of request its own threads (lanes.py).
+A thread only gets a request after the whole request has been received, and it returns the whole response at once.
+So a client that is silent, sends slowly or does not read its response uses a connection and some memory, but no
+thread. Every wait has a deadline, every buffer has a size limit, and every kind of request has its own threads
+(lanes.py).
 """
 
 import errno
@@ -36,19 +37,19 @@ from eventmanagement.serving.lanes import LONGEST_QUEUE, READS, THREADS, Lane, l
 from eventmanagement.serving.logs import log_refusal
 from eventmanagement.serving.middleware import RETRY_AFTER, sentence
 
-# Seconds that a worker waits: for a new connection's first byte, for a request's line and headers, for all of the
-# request, for a thread to take it, for the client to read some of the response, for it to read all of it, and for
-# it to close its side of a connection that is closed on this side.
+# Timeouts in seconds, in this order: the first byte on a new connection, the request line and headers, the complete
+# request, the queue for a thread, progress of the response (some bytes sent), the complete response, and the client's
+# close after this side has closed.
 FIRST_BYTE, HEAD, REQUEST, QUEUE, STALL, RESPONSE, LINGER = 10, 10, 30, 10, 30, 120, 2
-# Seconds between two looks at the deadlines.
+# Seconds between two checks of the deadlines.
 SWEEP = 1
-# Bytes. A larger body is not read to its end before it is refused.
+# In bytes. A body that is too large is received and discarded before the 413, unless it is larger than this.
 LARGEST_DROPPED = 32 * 2**20
-# Bytes of requests and responses that a worker holds for all its clients together. Beyond, it drops the clients
-# that it waits for and that hold most, and refuses requests.
+# In bytes: the maximum size of the buffers of all connections of a worker together. Above it, the worker drops the
+# connections with the largest buffers that are waiting for their clients, and returns 503 for new requests.
 MOST_HELD = 64 * 2**20
 
-# Seconds that a worker leaves a new connection to the others, for each that it is busy with, and at most.
+# Seconds that a worker waits before accepting a connection: for each of its busy connections, and the maximum.
 LEAD, LONGEST_LEAD = 20e-6, 1e-3
 
 EVENTS = {
@@ -64,15 +65,15 @@ STATUS = {
     TimeoutError: HTTPStatus.REQUEST_TIMEOUT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-# What accept() fails with when the process or the machine has no room for a socket, and when the listener is gone.
+# Errors of accept(): no file descriptors or memory for a socket, and a listening socket that has been closed.
 OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 NO_SOCKET = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
-# They are parse errors in name only: the application made those headers.
+# gunicorn raises these as parse errors, but they are caused by the application's response headers: 500, not 400.
 FAULTS = (InvalidResponseHeader, InvalidResponseHeaderName)
 
 
 class Lanes:
-    """A pool of threads for each lane, each with a queue of its own."""
+    """One thread pool with its own queue per lane."""
 
     def __init__(self) -> None:
         self._pools = {lane: ThreadPoolExecutor(count, thread_name_prefix=lane) for lane, count in THREADS.items()}
@@ -86,33 +87,34 @@ class Lanes:
 
 
 class Worker(ThreadWorker):
-    """Serves HTTP/1 without TLS. The lanes say how many threads there are, whatever ``threads`` is set to."""
+    """Serves HTTP/1 without TLS. The lanes define the number of threads; the setting ``threads`` is ignored."""
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
         super().check_config(cfg, log)
         if cfg.is_ssl:
-            raise ConfigError("This worker speaks no TLS: a reverse proxy does.")
+            raise ConfigError("This worker does not support TLS. Terminate TLS at a reverse proxy.")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.connections: set[Connection] = set()
-        # Requests in each lane, waiting or served.
+        # The number of requests per lane, in the queue or in a thread.
         self.in_lane: Counter[Lane] = Counter()
-        # Bytes.
+        # The size of all buffers, in bytes.
         self.held = 0
         self.next_sweep = 0.0
 
     def get_thread_pool(self) -> Lanes:
         return Lanes()
 
-    # From a connection to a request, in the event loop.
+    # Receiving a request (in the event loop).
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept a connection, later the more of them keep this worker busy, so that one with fewer gets it.
+        """Accept a connection, after a short delay that grows with the number of busy connections of this worker.
 
-        All workers wait on one socket. Whoever ran first could take a whole burst of connections, which
-        stay with it as long as they are kept alive: two workers were measured at 0.4 of their speed then.
+        All workers accept from the same socket. Without the delay, one worker could accept a whole burst of
+        connections and keep them with keep-alive while the others are idle. With two workers, this reduced the
+        throughput to 40%.
         """
         busy = sum(each.state is State.QUEUED or not each.has_been_served for each in self.connections)
         time.sleep(min(busy * LEAD, LONGEST_LEAD))
@@ -130,11 +132,11 @@ class Worker(ThreadWorker):
         connection = Connection(self.cfg, client_socket, client, listener.getsockname())
         self.connections.add(connection)
         self.wait(connection, State.IDLE, FIRST_BYTE)
-        # The request may have come with the connection.
+        # The request may already have arrived together with the connection.
         self.on_ready(connection)
 
     def wait(self, connection: Connection, state: State, seconds: float) -> None:
-        """Wait for what this state waits for, so many seconds at most."""
+        """Set the connection's state and deadline, and register the socket events of this state."""
         now = time.monotonic()
         if state is not connection.state or state is State.IDLE:
             connection.since = now
@@ -151,7 +153,7 @@ class Worker(ThreadWorker):
 
     @contextmanager
     def isolated(self, connection: Connection) -> Iterator[None]:
-        """Drop a connection whose handling fails, so that it doesn't end the worker with all the others."""
+        """Log an exception in the block and drop the connection, so that the worker and its other connections go on."""
         try:
             yield
         except Exception:
@@ -159,9 +161,9 @@ class Worker(ThreadWorker):
             self.drop(connection)
 
     def on_ready(self, connection: Connection, _: Any = None) -> None:
-        """Go on with a client that has sent something, or can be sent something."""
+        """Handle a socket that has become readable or writable."""
         if connection not in self.connections:
-            # Another event of the same round has dropped it.
+            # Another event in the same iteration of the event loop has closed the connection.
             return
         with self.isolated(connection):
             if connection.state is State.WRITING:
@@ -176,7 +178,7 @@ class Worker(ThreadWorker):
                 self.drop(connection)
 
     def advance(self, connection: Connection) -> None:
-        """Make a request of what was received, or wait for more of it."""
+        """Queue the request if it is complete; otherwise keep waiting for data."""
         is_complete = (connection.request or self.parse_head(connection)) and connection.take_body()
         self.count(connection)
         if is_complete:
@@ -185,7 +187,7 @@ class Worker(ThreadWorker):
             self.free_memory()
 
     def parse_head(self, connection: Connection) -> bool:
-        """Parse a request's line and headers once they are complete; say whether they are."""
+        """Parse the request line and headers if they are complete. Returns whether a request was parsed."""
         if not connection.received:
             return False
         if connection.state is State.IDLE:
@@ -194,7 +196,7 @@ class Worker(ThreadWorker):
         head = connection.take_head()
         try:
             if len(connection.received if head is None else head) > LARGEST_HEAD:
-                raise LimitRequestHeaders("the request's line and headers together")
+                raise LimitRequestHeaders("request line and headers are too large")
             if head is None:
                 return False
             connection.request = connection.parse(head)
@@ -205,25 +207,26 @@ class Worker(ThreadWorker):
         return True
 
     def expect_body(self, connection: Connection) -> None:
-        """Prepare to read the body, or to drop one that the application will refuse by its headers."""
+        """Prepare to read the body, or to discard it if it is larger than the application accepts."""
         request = connection.request
         headers = dict(request.headers)
         length = int(headers.get("CONTENT-LENGTH", 0))
         is_too_large = length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         is_asked_for = "EXPECT" in headers and request.version >= (1, 1)
-        # Nothing reads the body of a GET.
+        # Discard the body of a GET or HEAD request: no view reads it.
         connection.is_body_dropped = is_too_large or request.method in READS
-        # Who asks first is told without a body that it is too large. Others don't listen before they have sent it.
+        # A client with "Expect: 100-continue" gets the 413 without sending the body. Other clients only read the
+        # response after they have sent the body, so it must be received and discarded.
         connection.body_left = 0 if is_too_large and (is_asked_for or length > LARGEST_DROPPED) else length
         if is_too_large or "TRANSFER-ENCODING" in headers:
             request.force_close()
         if is_asked_for and connection.body_left > len(connection.received):
-            # So short a response fits into the socket's buffer, which is empty.
+            # This can't block: the socket's send buffer is empty, and the message is short.
             connection.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.wait(connection, State.READING, connection.began + REQUEST - time.monotonic())
 
     def queue(self, connection: Connection) -> None:
-        """Let a thread of the request's lane serve it, unless the lane's queue is full or memory is."""
+        """Submit the request to the thread pool of its lane. Responds 503 if the queue or the memory is full."""
         request = connection.request
         connection.lane = lane = lane_of(request.method, request.path, request.query)
         if self.held > MOST_HELD or self.in_lane[lane] >= THREADS[lane] + LONGEST_QUEUE[lane]:
@@ -234,29 +237,29 @@ class Worker(ThreadWorker):
         connection.future = self.tpool.submit(lane, self.handle, connection)
         connection.future.add_done_callback(partial(self.method_queue.defer, self.finish_request, connection))
 
-    # In a thread.
+    # Handling a request (in a thread of the pool).
 
     def handle(self, connection: Connection) -> bool:
-        """Serve the request and send what the client takes at once; say whether another request may follow."""
+        """Handle the request and start sending the response. Returns whether to keep the connection alive."""
         keeps_alive = self.handle_request(connection.request, connection)
         connection.unsent = memoryview(connection.sock.take())
         return connection.send() and keeps_alive
 
-    # From the response to the next request, in the event loop.
+    # Sending the response (in the event loop).
 
     def finish_request(self, connection: Connection, future: Future) -> None:
-        """Take a connection back from its thread."""
+        """Continue with the connection after its thread has finished."""
         self.in_lane[connection.lane] -= 1
         if future.cancelled():
             return
         with self.isolated(connection):
             connection.request = None
-            # A body that the application has not read.
+            # Discard the body, if the application has not read it.
             connection.source.data = b""
             connection.has_been_served = True
             connection.began = time.monotonic()
             if error := future.exception():
-                # Of half a response, nothing was sent yet.
+                # Discard the partial response; nothing of it has been sent.
                 connection.sock.take()
                 self.refuse(connection, error)
                 return
@@ -264,7 +267,7 @@ class Worker(ThreadWorker):
             self.flush(connection)
 
     def flush(self, connection: Connection) -> None:
-        """Send what is left of the response, then go on to the next request or to the end."""
+        """Send the rest of the response, then wait for the next request or close the connection."""
         if not connection.send():
             self.drop(connection)
         elif connection.unsent:
@@ -278,7 +281,7 @@ class Worker(ThreadWorker):
             self.linger(connection)
 
     def linger(self, connection: Connection) -> None:
-        """Close this side of the connection, and wait for the client to close the other."""
+        """Shut down the sending side of the connection, and wait for the client to close it."""
         try:
             connection.socket.shutdown(socket.SHUT_WR)
         except OSError:
@@ -289,7 +292,7 @@ class Worker(ThreadWorker):
             self.count(connection)
 
     def refuse(self, connection: Connection, reason: BaseException) -> None:
-        """Respond without the application, and close."""
+        """Send an error response without calling the application, then close the connection."""
         connection.source.data = b""
         connection.unsent = memoryview(self.refusal(reason))
         connection.keeps_alive = False
@@ -297,15 +300,15 @@ class Worker(ThreadWorker):
         self.flush(connection)
 
     def refusal(self, reason: BaseException) -> bytes:
-        """Make the response to a request that Django does not see, in the shape of Django's own.
+        """Return an error response for a request that does not reach Django, in the API's error format.
 
-        gunicorn's own is HTML, and 501 for a transfer coding that it doesn't know.
+        gunicorn's own error responses are HTML, and it returns 501 for an unknown transfer coding.
         """
         status = STATUS.get(type(reason))
         if status is None and isinstance(reason, ParseException | NoMoreData) and not isinstance(reason, FAULTS):
             status = HTTPStatus.BAD_REQUEST
         if status is None:
-            self.log.error("A request failed outside of Django", exc_info=reason)
+            self.log.error("A request failed outside Django", exc_info=reason)
             status = HTTPStatus.INTERNAL_SERVER_ERROR
         request_id = log_refusal(status, reason)
         is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE
@@ -322,17 +325,17 @@ class Worker(ThreadWorker):
         ]
         return "\r\n".join([*head, "", body]).encode()
 
-    # Bounds.
+    # Limits.
 
     def count(self, connection: Connection) -> None:
-        """Count what a connection holds in memory, before or after a thread has it: the thread changes it."""
+        """Update the worker's total buffer size. Must not be called while a thread has the connection."""
         if connection in self.connections:
             held = connection.held
             self.held += held - connection.counted
             connection.counted = held
 
     def free_memory(self) -> None:
-        """Drop the connections that hold most while all of them hold too much."""
+        """Drop the connections with the largest buffers until the total is within MOST_HELD."""
         while self.held > MOST_HELD:
             holding = [each for each in self.waiting() if each.counted]
             if not holding:
@@ -340,16 +343,16 @@ class Worker(ThreadWorker):
             self.drop(max(holding, key=lambda each: each.counted))
 
     def make_room(self) -> None:
-        """Drop the connection whose client has been waited for longest."""
+        """Drop the connection that has been waiting for its client the longest."""
         if waiting := self.waiting():
             self.drop(min(waiting, key=lambda each: each.since))
 
     def waiting(self) -> list[Connection]:
-        """The connections that wait for their clients, and not for the application."""
+        """Return the connections that are waiting for their client, not for the application."""
         return [each for each in self.connections if each.state is not State.QUEUED]
 
     def murder_pending(self) -> None:
-        """End what has lasted too long. (gunicorn's event loop calls this after each round.)"""
+        """Handle connections past their deadline. gunicorn calls this after each iteration of its event loop."""
         now = time.monotonic()
         if now < self.next_sweep:
             return
@@ -364,7 +367,7 @@ class Worker(ThreadWorker):
                     self.refuse(connection, Unavailable())
 
     def drop(self, connection: Connection) -> None:
-        """Close a connection at once."""
+        """Close a connection immediately."""
         if connection not in self.connections:
             return
         self.connections.remove(connection)
@@ -377,19 +380,19 @@ class Worker(ThreadWorker):
     # Stopping.
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Give all clients that are waited for until this deadline. (gunicorn calls it when the worker stops.)"""
+        """Shorten the deadline of connections that wait for their client. gunicorn calls this at shutdown."""
         for connection in self.waiting():
             connection.deadline = min(connection.deadline, deadline)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Close all connections at the end. (gunicorn's event loop calls this, forced when it has ended.)"""
+        """Close all connections if ``force`` is set. gunicorn calls this with ``force`` after its event loop ends."""
         for connection in [*self.connections] if force else []:
             self.drop(connection)
 
     def handle_quit(self, sig: int, frame: Any) -> None:
-        """Stop on Ctrl-C as on any other request to stop, when the requests under way have ended.
+        """Shut down gracefully on Ctrl-C, as on SIGTERM.
 
-        gunicorn's own shuts its thread pool down from within the signal's handler, and waits for
-        ever where the signal came while the pool's lock was held.
+        gunicorn's own method shuts down its thread pool inside the signal handler. It deadlocks if the signal arrives
+        while the pool's lock is held.
         """
         self.handle_exit(sig, frame)

@@ -1,4 +1,4 @@
-"""Attempts are counted in windows; those that are over are removed without waiting and without losing a count."""
+"""Attempts are counted in fixed windows. Expired windows are deleted without waiting for locks or losing counts."""
 
 from datetime import timedelta
 
@@ -59,7 +59,7 @@ def test_window_that_somebody_opens_anew_is_neither_waited_for_nor_forgotten():
             "UPDATE authentication_attemptwindow SET ends_at = now() + interval '1 minute' WHERE id = %s", [window.pk]
         )
     with connection.cursor() as cursor:
-        # Waiting would be an error.
+        # Waiting for a lock would raise an error.
         cursor.execute("SET lock_timeout = '10ms'")
 
     try:

@@ -1,4 +1,4 @@
-"""Hashing passwords one at a time in each process."""
+"""Each process hashes one password at a time."""
 
 import threading
 
@@ -19,14 +19,14 @@ ALGORITHMS = {"scrypt": "ScryptPasswordHasher", "pbkdf2_sha256": "PBKDF2Password
 
 @pytest.fixture
 def cheap(monkeypatch):
-    """Make a hash cost little."""
+    """Use cheap hash parameters."""
     monkeypatch.setattr(hashers.ScryptPasswordHasher, "work_factor", 2)
     monkeypatch.setattr(hashers.PBKDF2PasswordHasher, "iterations", 2)
 
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Wait for no turn."""
+    """Don't wait for the semaphore."""
     monkeypatch.setattr(hashers, "PATIENCE", 0)
 
 
@@ -44,7 +44,7 @@ def test_format_is_that_of_django(cheap, algorithm):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_no_two_threads_hash_at_once(cheap, monkeypatch, algorithm):
-    """While a thread hashes, it looks whether another one hashes or could begin to."""
+    """While a thread hashes, it checks that no other thread hashes or could start hashing."""
     stock = getattr(django_hashers, ALGORITHMS[algorithm])
     encode = stock.encode
     inside = threading.Lock()

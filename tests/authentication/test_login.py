@@ -22,7 +22,7 @@ on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQ
 
 @pytest.fixture
 def dave(settings):
-    # The rules of logging in are tested here, not the cost of a hash.
+    # A cheap hasher, because these tests check the rules of a login, not the hash.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return User.objects.create_user("dave", password=PASSWORD)
 
@@ -212,7 +212,7 @@ def test_typed_usernames_are_not_kept(api, routes, dave):
 
 
 def guess(api, routes, number, **extra):
-    """Guess the password of another username each time."""
+    """Try a wrong password, each time with a different username."""
     return api.post(routes.login, {"username": f"user{number}", "password": "wrong"}, **extra).status_code
 
 
@@ -340,7 +340,7 @@ def disable_password(user):
 
 @pytest.fixture
 def meanwhile(monkeypatch):
-    """Make a change after the password was checked, before the token is given."""
+    """Change the account after the password check and before the token is returned."""
 
     def change_meanwhile(change):
         def authenticate_and_change(request, **credentials):
@@ -426,7 +426,7 @@ def test_token_that_somebody_else_creates_and_deletes_meanwhile_is_tried_again(a
 
 
 def test_old_password_does_not_come_back_with_the_upgrade_of_its_hash(api, routes, monkeypatch):
-    """The password is changed while the hash of the old one is upgraded."""
+    """The password is changed while a login upgrades the hash of the old password."""
     dave = User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
 
     def change_first(password):
@@ -464,7 +464,7 @@ def test_logins_at_once_get_one_token(api, dave):
 
 @pytest.mark.django_db(transaction=True)
 def test_logins_at_once_that_upgrade_the_hash_all_succeed(api, monkeypatch):
-    # Cheap hashes, so that no login waits for its turn too long.
+    # Cheap hashes, so that no login times out while waiting for the semaphore.
     monkeypatch.setattr(PBKDF2PasswordHasher, "iterations", 1)
     monkeypatch.setattr(ScryptPasswordHasher, "work_factor", 2)
     User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
@@ -478,7 +478,7 @@ def test_logins_at_once_that_upgrade_the_hash_all_succeed(api, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("change", [delete, deactivate, change_password])
 def test_login_waits_for_whoever_changes_the_account(api, dave, change):
-    """The password was right when it was checked: the account changes before the token is given."""
+    """The account is changed between the password check and the creation of the token."""
     with ThreadPoolExecutor(1) as thread:
         with transaction.atomic():
             user = User.objects.select_for_update().get(pk=dave.pk)

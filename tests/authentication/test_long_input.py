@@ -1,4 +1,4 @@
-"""What is too long is refused by its length, before it costs anything else."""
+"""Input that is too long is rejected by its length, before any expensive operation."""
 
 import unicodedata
 
@@ -17,22 +17,22 @@ from tests.admin import signed_in, superuser
 from tests.conftest import LONG
 
 DAVE = {"username": "dave", "password": "correct horse battery"}
-# Combining marks out of their canonical order: to normalize them takes quadratic time.
+# Combining marks in non-canonical order, which take quadratic time to normalize.
 MARKS = "a" + "\u0301\u0327" * 10_000
-# 51 ligatures, which NFKC makes 153 letters of.
+# 51 ligatures, which NFKC expands to 153 letters.
 LIGATURES = "\ufb03" * 51
 LONG_PASSWORD = "x" * 10_000
 
 
 @pytest.fixture(autouse=True)
 def unlimited(settings):
-    """Attempts are counted in the database; here that would hide other queries."""
+    """Disable the rate limits, whose queries would hide the others."""
     settings.THROTTLE_SIGNUP = None
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Collect the calls that would be expensive."""
+    """Collect the calls of expensive functions."""
     made = []
 
     def watch(place, name):

@@ -1,4 +1,4 @@
-"""What ends a token and a session: a new password, a deactivation, the admin."""
+"""Password changes, deactivation and an admin action revoke tokens and end sessions."""
 
 import getpass
 from contextlib import contextmanager

@@ -1,9 +1,9 @@
-"""How fast the service is beside others, in one run on one machine: ``python -m tests.benchmark``.
+"""Compare the throughput of this service with other systems: ``python -m tests.benchmark``.
 
-A throwaway PostgreSQL with durable commits serves everybody in turn: this service, REST framework
-as it comes (the package ``stock``), and pgbench with the same statements, which is what the database allows.
-wrk asks; every answer is looked at, and after each sale the ledger must balance. Absolute numbers
-are this machine's; the ratios are what is reported.
+All systems use one temporary PostgreSQL server with durable commits, one after the other: this service, stock REST
+framework (the package ``stock``), and pgbench with the same statements, which is the upper bound of the database.
+wrk sends the requests and checks every response, and the seat ledger must balance after each sale. Absolute numbers
+depend on the machine; compare the ratios.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from tests.postgres import SETTINGS, Cluster
 
 if TYPE_CHECKING:
-    # Imported where Django knows its settings.
+    # At runtime this is imported later, after django.setup().
     from tests.service import Service
 
 THIS, STOCK, PGBENCH_NAME = "this service", "stock DRF", "pgbench"
@@ -37,7 +37,7 @@ PEOPLE = 20_000
 SPREAD = 500
 CONNECTIONS = 32
 FEW, MANY = 1_000, 100_000
-# What a booking is to the database: pgbench runs it from its prepared statements.
+# The statements of a booking, which pgbench runs as prepared statements.
 PGBENCH = """
 \\set n :n + 1
 \\set person :first_person + :client_id * :each + :n % :each
@@ -55,10 +55,10 @@ COMMIT;
 
 @dataclass
 class Run:
-    """What one system did with one workload for a few seconds."""
+    """The result of running one workload on one system for a few seconds."""
 
     per_second: float
-    # Milliseconds of the server's processors for one answer; none where there is no server.
+    # Milliseconds of the server's CPU time per response; None for pgbench.
     cpu: float | None = None
     p50: float | None = None
     p99: float | None = None
@@ -66,15 +66,15 @@ class Run:
 
 @dataclass
 class Workload:
-    """What is asked, and what every answer must be."""
+    """The requests of a workload, and the expected responses."""
 
     name: str
     status: int
     text: str
-    # Write the requests of one run; give the events whose ledger the run moves.
+    # Writes the requests of one run to a file. Returns the events whose seats the run changes.
     prepare: Callable[[Path], list[int]]
     of_pgbench: bool = False
-    # How many events there are besides those of the sales.
+    # The number of events in the list, not counting the events of the sales.
     events_listed: int = 0
     runs: dict[str, list[Run]] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ def line(method: str, path: str, token: str = "", body: str = "") -> str:
 
 
 class Stage:
-    """The database, made and looked at by the project's own ORM."""
+    """Creates and checks the benchmark's data with the project's models."""
 
     def __init__(self) -> None:
         from django.contrib.auth.models import User
@@ -99,7 +99,7 @@ class Stage:
         self.people = [person.pk for person in people]
 
     def events(self, count: int, capacity: int = 1_000_000) -> list[int]:
-        """Make events that are still to come, and far behind those of the lists."""
+        """Create upcoming events that start after all events of the lists."""
         from event.models import Event
 
         start = datetime(2900, 1, 1, tzinfo=UTC)
@@ -120,7 +120,7 @@ class Stage:
         return [event.pk for event in made]
 
     def fill_lists(self, count: int) -> None:
-        """Let there be so many events that the lists begin with."""
+        """Create events until the lists contain this many, before the events of the sales."""
         from event.models import Event
 
         missing = count - Event.objects.filter(start_time__lt=datetime(2800, 1, 1, tzinfo=UTC)).count()
@@ -145,7 +145,7 @@ class Stage:
         self.settle()
 
     def settle(self) -> None:
-        """Do now what the database would do in the middle of somebody's run."""
+        """Run VACUUM ANALYZE and CHECKPOINT now, so that they don't happen during a run."""
         from django.db import connection
 
         with connection.cursor() as cursor:
@@ -153,7 +153,7 @@ class Stage:
             cursor.execute("CHECKPOINT")
 
     def sale(self, events: int, requests: Path) -> list[int]:
-        """Let everybody book once for each of the sale's events, as far as they come."""
+        """Write one booking request per user, spread over the events of the sale."""
         sale = self.events(events)
         with requests.open("w") as file:
             for nth, person in enumerate(self.people):
@@ -175,7 +175,7 @@ class Stage:
         return []
 
     def reserved(self, events: Iterable[int]) -> int:
-        """Count the reservations, and see that each event's seats say the same."""
+        """Count the reservations, and assert that each event's seats match."""
         from django.db.models import Count
 
         from event.models import Event
@@ -187,7 +187,7 @@ class Stage:
 
 
 def ask(service: "Service", workload: Workload, stage: Stage, seconds: int, directory: Path) -> Run:
-    """Let wrk ask for some seconds; raise AssertionError where an answer or the ledger is wrong."""
+    """Run wrk for some seconds. Raises AssertionError if a response or the ledger is wrong."""
     requests = directory / "requests"
     events = workload.prepare(requests)
     reserved_before = stage.reserved(events)
@@ -218,7 +218,7 @@ def ask(service: "Service", workload: Workload, stage: Stage, seconds: int, dire
     assert counted["wrong"] == counted["unanswered"] == 0, f"{workload.name}: {counted}"
     reserved = stage.reserved(events) - reserved_before
     if workload.status == 201:
-        # When wrk stops, each of its connections may have asked for one more.
+        # When wrk stops, each connection may have one more request in progress.
         assert counted["right"] <= reserved <= counted["right"] + CONNECTIONS, f"{reserved} reserved, {counted}"
     else:
         assert reserved == 0
@@ -227,7 +227,7 @@ def ask(service: "Service", workload: Workload, stage: Stage, seconds: int, dire
 
 
 def cpu_seconds(pid: int) -> float:
-    """The processor time of a process and its descendants so far."""
+    """Return the CPU time used so far by a process and its descendants."""
     spent = 0.0
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -237,7 +237,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def run_pgbench(cluster: Cluster, workload: Workload, stage: Stage, seconds: int, directory: Path) -> Run:
-    """Let pgbench make the same bookings from prepared statements."""
+    """Run the same bookings with pgbench and prepared statements."""
     events = workload.prepare(directory / "requests")
     stage.settle()
     script = directory / "booking.sql"
@@ -274,25 +274,25 @@ def run_pgbench(cluster: Cluster, workload: Workload, stage: Stage, seconds: int
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=3, help="how long each run takes (default: 3)")
-    parser.add_argument("--repetitions", type=int, default=3, help="how often each is run (default: 3)")
-    parser.add_argument("--only", default="", help="only the workloads with this in their name")
-    parser.add_argument("--picture", type=Path, help="where to draw the rates, as SVG")
+    parser.add_argument("--seconds", type=int, default=3, help="duration of each run in seconds (default: 3)")
+    parser.add_argument("--repetitions", type=int, default=3, help="runs per workload and system (default: 3)")
+    parser.add_argument("--only", default="", help="run only workloads whose name contains this text")
+    parser.add_argument("--picture", type=Path, help="write a chart of the rates to this SVG file")
     parser.add_argument(
         "--against",
         action="append",
         default=[],
         metavar="NAME=COMMAND",
-        help="one more server on the same database; {port} stands for where it is to listen",
+        help="another server to compare, on the same database; {port} is replaced by the port to listen on",
     )
     options = parser.parse_args()
     if not shutil.which("wrk"):
-        sys.exit("wrk makes the requests and is not on the path: it is a package of most systems.")
+        sys.exit("wrk is not on the PATH. Install it, for example with: apt-get install wrk")
 
     cluster = Cluster()
     with ExitStack() as stack:
         stack.callback(cluster.remove)
-        # Durable commits; nothing that the database does by itself falls into somebody's run.
+        # Durable commits. Autovacuum and checkpoints must not happen during a run.
         cluster.start(fsync="on", shared_buffers="1GB", max_wal_size="4GB", autovacuum="off")
         for name in SETTINGS:
             os.environ.pop(name, None)
@@ -312,7 +312,7 @@ def main() -> None:
 
 
 def compare(cluster: Cluster, stack: ExitStack, directory: Path, options: argparse.Namespace) -> list[Workload]:
-    """Run every workload on every system, one after the other, again and again."""
+    """Run every workload on every system in turn, and repeat that."""
     import logging
 
     from tests.service import GUNICORN, Service
@@ -344,12 +344,12 @@ def compare(cluster: Cluster, stack: ExitStack, directory: Path, options: argpar
         Workload(f"list, {MANY:,} events", 200, booked, page, events_listed=MANY),
     ]
     workloads = [workload for workload in workloads if options.only in workload.name]
-    # Twins without tags can't say that nothing has changed.
+    # Only servers that send ETags can run the 304 workloads.
     tagging = [name for name, service in services.items() if "ETag" in service.request("GET", event).headers]
     for count, group in groupby(workloads, key=attrgetter("events_listed")):
         stage.fill_lists(count)
         together = list(group)
-        # All that can be compared takes turns: a machine's speed changes from minute to minute.
+        # Systems run in turn, because the speed of a machine changes from minute to minute.
         for _, workload in product(range(options.repetitions), together):
             for name in tagging if workload.status == 304 else services:
                 run = ask(services[name], workload, stage, options.seconds, directory)
@@ -368,10 +368,10 @@ def median(runs: list[Run], what: str = "per_second") -> float:
 
 
 def table(workloads: list[Workload]) -> str:
-    """Tell every rate with its spread over the repetitions, and as a ratio to the stock twin's."""
+    """Return a Markdown table of the rates with their spread, and their ratios to stock REST framework."""
     lines = [
         "",
-        "| workload | system | answers a second (spread) | of stock | ms of CPU each | p50, p99 ms |",
+        "| workload | system | responses per second (min-max) | ratio to stock | CPU ms per response | p50, p99 ms |",
         "|---|---|---|---|---|---|",
     ]
     for workload in workloads:
@@ -391,7 +391,7 @@ def table(workloads: list[Workload]) -> str:
 
 
 def picture(workloads: list[Workload]) -> str:
-    """Draw the rates as bars, each workload's in shares of its fastest."""
+    """Return an SVG bar chart of the rates. Bars are relative to the fastest system of each workload."""
     colors = {THIS: "#2b6cb0", STOCK: "#a0aec0", PGBENCH_NAME: "#e2e8f0"}
     shapes, y = [], 10
     for workload in workloads:

@@ -1,8 +1,8 @@
--- Requests for wrk: each thing asked once, in turn, and each answer looked at.
+-- A wrk script that sends each request of a file in order, and checks every response.
 --
--- BENCH_REQUESTS names a file with a line for each request: method, path, token, body, separated
--- by tabs, the last two possibly empty. BENCH_STATUS and BENCH_TEXT are what every answer must
--- be and carry. What is counted is printed as one line of JSON.
+-- BENCH_REQUESTS is the path of a file with one request per line: method, path, token and body, separated
+-- by tabs. Token and body may be empty. Every response must have the status BENCH_STATUS and contain
+-- BENCH_TEXT. The counts are printed as one line of JSON.
 
 local file = assert(io.open(os.getenv("BENCH_REQUESTS")))
 local status, text = tonumber(os.getenv("BENCH_STATUS")), os.getenv("BENCH_TEXT")
@@ -17,7 +17,7 @@ end
 function request()
   local line = file:read("*l")
   if not line then
-    -- The list is short where it may be asked again, as reading may.
+    -- Start again. Only files of GET requests are short enough to reach this point.
     file:seek("set")
     line = file:read("*l")
   end

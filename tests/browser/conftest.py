@@ -1,4 +1,4 @@
-"""A real browser on a live server, which sees that no page fails or asks another host."""
+"""Fixtures for tests in a real browser. A test fails if a page has errors or loads anything from another host."""
 
 import os
 import shutil
@@ -11,24 +11,24 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 DOCS = settings.BASE_DIR / "docs"
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-# Milliseconds; what is there is found at once, what is not should not hold the suite up for long.
+# In milliseconds. Existing elements are found at once; a missing element should not delay the suite for long.
 PATIENCE = 10_000
 HARMLESS = (
-    # Any status from 400 on, refusals too; they are counted as answers.
+    # Logged for every status >= 400. Those responses are checked in Visit._answer.
     "Failed to load resource",
-    # What Swagger UI says of its own deep links wherever an operation's name has an underscore.
+    # Logged by Swagger UI for every operation id that contains an underscore.
     "Deprecated: escaping deep link whitespace with `_`",
 )
 
 
 class Visit:
-    """What went wrong while somebody was on the pages."""
+    """Collects the errors that occur while a test uses the pages."""
 
     def __init__(self, page: Page, host: str) -> None:
         self.page = page
         self.host = host
         self.faults: list[str] = []
-        # Statuses that a person meant to get, such as the refusal of a second booking.
+        # Error statuses of API requests that the test expects, such as for a second booking.
         self.refusals: list[int] = []
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
@@ -42,7 +42,7 @@ class Visit:
 
     def _ask(self, request: Request) -> None:
         if not request.url.startswith((self.host, "data:", "blob:")):
-            self.faults.append(f"asked another host: {request.url}")
+            self.faults.append(f"request to another host: {request.url}")
 
     def _answer(self, response: Response) -> None:
         if response.status >= 400:
@@ -57,9 +57,9 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         complain = pytest.fail if os.environ.get("CI") else pytest.skip
-        complain("No chromium on the PATH: apt-get install chromium")
+        complain("Chromium is not on the PATH. Install it, for example with: apt-get install chromium")
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as environment:
-        # Playwright keeps an event loop in this thread, where Django would refuse to ask the database.
+        # Playwright runs an event loop in this thread, where Django would refuse to query the database.
         environment.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         browser = playwright.chromium.launch(
             executable_path=chromium,
@@ -72,7 +72,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, live_server) -> Iterator[Visit]:
-    """Open a page on the live server, and fail afterwards if anything went wrong on it."""
+    """A browser page on the live server. The test fails if any errors were collected."""
     context = browser.new_context(base_url=live_server.url, viewport=LAPTOP, timezone_id="UTC", locale="en-US")
     context.set_default_timeout(PATIENCE)
     visit = Visit(context.new_page(), live_server.url)
@@ -83,7 +83,7 @@ def visit(browser: Browser, live_server) -> Iterator[Visit]:
 
 @pytest.fixture
 def screenshot() -> Callable[..., None]:
-    """Keep what a page looks like in docs/, at a phone's and a laptop's width, where SCREENSHOTS is set."""
+    """If SCREENSHOTS is set, save screenshots of a page to docs/, in phone and laptop width."""
 
     def take(page: Page, name: str, *, of: Locator | None = None) -> None:
         if not os.environ.get("SCREENSHOTS"):

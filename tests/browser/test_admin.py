@@ -1,4 +1,4 @@
-"""Somebody who runs events, in the admin panel."""
+"""An organizer uses the admin in a browser."""
 
 import re
 
@@ -15,14 +15,14 @@ PASSWORD = "correct-horse-battery"
 
 @pytest.fixture
 def admin(visit) -> Page:
-    """The first page, once somebody has logged in."""
+    """The admin index page, after the login."""
     User.objects.create_superuser("boss", password=PASSWORD)
     log_in(visit.page, "boss")
     return visit.page
 
 
 def follow(way: Locator) -> None:
-    """Click what leads to a page, and wait until all of it has come: to leave earlier breaks its pictures off."""
+    """Click a link or button and wait until the next page is loaded. Leaving it earlier would abort its images."""
     with way.page.expect_navigation():
         way.click()
 
@@ -36,9 +36,10 @@ def log_in(page: Page, username: str) -> None:
 
 
 def choose(page: Page, field: str, text: str) -> None:
-    """Find a row by typing the beginning of its name."""
+    """Select a row in an autocomplete field by typing the beginning of its name."""
     page.locator(f".field-{field} .select2-selection").click()
-    # A choice from the list that opened first would break the search off, and so would typing into it.
+    # Wait for the initial options before typing, and for the search response before choosing. Otherwise the search
+    # request would be aborted.
     expect(page.locator(".select2-results__option:not(.loading-results)").first).to_be_visible()
     with page.expect_response(re.compile(f"/autocomplete/.*term={text}")):
         page.locator(".select2-search__field").fill(text)
@@ -56,14 +57,14 @@ def test_organizer_finds_an_event_and_reads_why_its_capacity_is_too_small(admin,
     follow(admin.get_by_role("button", name="Save", exact=True))
 
     expect(admin.locator(".field-capacity .errorlist")).to_have_text(
-        "The capacity can't be less than the number of seats already reserved, 2."
+        "The capacity can't be less than the number of reserved seats (2)."
     )
     assert Event.objects.get().capacity == 10
 
 
 def test_organizer_books_for_somebody(admin, event, bob):
     admin.goto(f"/admin/event/event/{event.pk}/change/")
-    follow(admin.get_by_role("link", name="Book for somebody"))
+    follow(admin.get_by_role("link", name="Book for a user"))
     choose(admin, "user", "bob")
     follow(admin.get_by_role("button", name="Save", exact=True))
 

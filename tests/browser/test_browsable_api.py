@@ -1,4 +1,4 @@
-"""The pages of the browsable API, which development has and production has not."""
+"""The browsable API is enabled in development only."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A newcomer in Swagger UI, from sign-up to a cancelled seat."""
+"""A new user goes from sign-up to a cancelled reservation in Swagger UI."""
 
 import re
 
@@ -19,7 +19,7 @@ def opened(page: Page, operation: str) -> Locator:
 
 
 def execute(page: Page, operation: str, **parameters: str) -> Locator:
-    """Run an operation with its example as it stands, and give the answer's row."""
+    """Execute an operation with its unchanged example, and return the row of the response."""
     block = opened(page, operation)
     for name, value in parameters.items():
         block.locator(f"tr[data-param-name='{name}'] input").fill(value)
@@ -35,13 +35,13 @@ def body(response: Locator) -> str:
 
 def authorize(page: Page, token: str) -> None:
     page.get_by_role("button", name="Authorize").first.click()
-    expect(page.locator(".auth-container")).to_contain_text("type the word Token, a space and the token")
+    expect(page.locator(".auth-container")).to_contain_text("enter the word Token, a space and the token")
     page.locator(".auth-container input").fill(f"Token {token}")
     page.locator(".auth-btn-wrapper button", has_text="Authorize").click()
     page.locator(".auth-btn-wrapper button", has_text="Close").click()
 
 
-# The examples speak of the first event and the first reservation that there are.
+# The examples refer to the event and the reservation with id 1.
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
 def test_newcomer_books_is_refused_a_second_seat_and_cancels(visit, screenshot):
     page = visit.page

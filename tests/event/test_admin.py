@@ -1,4 +1,4 @@
-"""Running events in the admin panel."""
+"""Managing events in the admin."""
 
 from datetime import timedelta
 
@@ -106,13 +106,13 @@ def test_event_that_started_more_than_a_year_ago_is_refused(boss, alice):
 
     response = boss.post(ADD, form_of(new))
 
-    assert errors(response) == {"start_time": ["An event can't start more than a year ago."]}
+    assert errors(response) == {"start_time": ["The start can't be more than a year in the past."]}
 
 
 def test_start_is_not_moved_to_more_than_a_year_ago(boss, event):
     response = boss.post(page(event), form_of(event, **moment("start_time", timezone.now() - timedelta(days=366))))
 
-    assert errors(response) == {"start_time": ["An event can't start more than a year ago."]}
+    assert errors(response) == {"start_time": ["The start can't be more than a year in the past."]}
 
 
 def test_start_long_ago_can_stay(boss, alice, event_of):
@@ -164,7 +164,7 @@ def test_capacity_below_the_reserved_is_an_error_of_its_field(boss, event, bob, 
 
     event.refresh_from_db()
     assert errors(response) == {
-        "capacity": ["The capacity can't be less than the number of seats already reserved, 2."],
+        "capacity": ["The capacity can't be less than the number of reserved seats (2)."],
     }
     assert (event.capacity, seats_left(event)) == (10, 8)
     assert not LogEntry.objects.exists()
@@ -263,4 +263,4 @@ def test_page_of_an_event_deleted_meanwhile_says_so(boss, event, monkeypatch):
 
     response = boss.post(page(event), form)
 
-    assert "This event was deleted meanwhile." in response.content.decode()
+    assert "This event has been deleted." in response.content.decode()

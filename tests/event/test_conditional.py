@@ -1,4 +1,4 @@
-"""Whoever has the answer already is told so, and nobody is told so who has not."""
+"""Conditional GET: 304 if the client's ETag is current, and only then."""
 
 import pytest
 from django.db import connection

@@ -16,7 +16,7 @@ def titles(response):
 
 @pytest.fixture
 def programme(alice, bob, event_of):
-    """Four events: one over there already, one small and sold out, two that can be booked."""
+    """Four events: one that has started, one sold out, and two that can be booked."""
     tomorrow = timezone.now() + timedelta(days=1)
     started = event_of(alice, title="Started", capacity=30, start_time=tomorrow)
     begin(started)
@@ -150,7 +150,7 @@ def test_search_of_seven_words_is_refused_in_a_sentence(api, routes):
     response = api.get(routes.events, {"search": "one two three four five six seven"})
 
     assert response.status_code == 400
-    assert response.json() == {"search": ["A search has six words at most."]}
+    assert response.json() == {"search": ["A search can have at most six words."]}
 
 
 @pytest.mark.parametrize("search", ["x", "東京", "a b c d e f", " a  b c d e f ", "x" * 200])

@@ -1,4 +1,4 @@
-"""A capacity is a whole number of seats, however it is written: the ledger adds up to it."""
+"""A capacity is always saved as a whole number, and the ledger balances."""
 
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from tests.ledger import assert_balanced, seats_left
 
 FRACTIONS = [8.9, 0.5, Decimal("8.9"), "8.9", float("nan"), float("inf"), Decimal("NaN"), "many", None]
 WHOLE = [8, 8.0, Decimal(8), "8"]
-# Each makes less or more than ten seats, and no whole number of them.
+# Expressions whose value, for a capacity of ten, is not a whole number.
 EXPRESSIONS = [
     F("capacity") * 1.55,
     F("capacity") * 0.75,
@@ -58,7 +58,7 @@ def create(event, capacity):
 
 
 def bulk_create(event, capacity):
-    # More than one, so that a refusal of the second one finds the first one written, if it comes too late.
+    # Two events: if the second one were rejected too late, the first one would already be saved.
     return Event.objects.bulk_create(Event(capacity=each, **fields_of(event)) for each in (5, capacity))[1]
 
 
@@ -68,14 +68,14 @@ CREATIONS = [create, bulk_create]
 
 @pytest.fixture
 def event(event, people):
-    """Alice's concert, where three of ten seats are taken."""
+    """Alice's concert, with three of ten seats reserved."""
     for person in people(3):
         Reservation.objects.book(user=person, event_id=event.pk)
     return Event.objects.get()
 
 
 def stored():
-    """What the columns hold, as the database's driver reads it."""
+    """Return the column values as the database driver returns them."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT capacity, seats_remaining FROM event_event ORDER BY id")
         return cursor.fetchall()
@@ -89,7 +89,7 @@ def assert_whole():
 @pytest.mark.parametrize("write", CHANGES + CREATIONS)
 @pytest.mark.parametrize("capacity", FRACTIONS, ids=repr)
 def test_value_with_a_fraction_is_refused(event, write, capacity):
-    with pytest.raises(ValueError, match="A capacity is a whole number of seats, not "):
+    with pytest.raises(ValueError, match="The capacity must be a whole number, not "):
         write(event, capacity)
 
     assert stored() == [(10, 7)]
@@ -147,7 +147,7 @@ def test_event_has_the_number_that_an_expression_gave(event, write):
 
 @pytest.mark.parametrize("capacity", [0.251, 0.34])
 def test_expression_is_rounded_before_it_is_compared_with_what_is_reserved(event, capacity):
-    """2.51 seats and 3.4 seats are three."""
+    """2.51 and 3.4 are both rounded to 3."""
     event.resize(F("capacity") * capacity)
 
     assert stored() == [(3, 0)]
@@ -155,7 +155,7 @@ def test_expression_is_rounded_before_it_is_compared_with_what_is_reserved(event
 
 @pytest.mark.parametrize("write", [save, save_field, resize])
 def test_expression_below_what_is_reserved_is_refused(event, write):
-    with pytest.raises(CapacityBelowReserved, match="already reserved, 3"):
+    with pytest.raises(CapacityBelowReserved, match=r"reserved seats \(3\)"):
         write(event, F("capacity") * 0.2)
 
     assert stored() == [(10, 7)]
@@ -164,7 +164,7 @@ def test_expression_below_what_is_reserved_is_refused(event, write):
 @pytest.mark.parametrize("write", CHANGES)
 @pytest.mark.parametrize("capacity", TOO_LARGE, ids=str)
 def test_expression_beyond_the_column_changes_nothing(event, write, capacity):
-    # On SQLite such a number is NULL, which is never enough for what is reserved.
+    # On SQLite such a number becomes NULL, and the comparison with NULL matches no row.
     with pytest.raises((DatabaseError, CapacityBelowReserved)), transaction.atomic():
         write(event, capacity)
 
@@ -189,7 +189,7 @@ def test_several_events_are_each_rounded(event, alice, event_of):
 
 
 def test_events_are_written_in_bulk_by_the_names_that_django_uses(event):
-    """Its asynchronous methods pass the arguments by name."""
+    """Django's async methods pass the arguments by name."""
     [created] = Event.objects.bulk_create(objs=[Event(capacity=5, **fields_of(event))], batch_size=1)
     created.capacity = 6
 

@@ -1,4 +1,4 @@
-"""Every way in which Django writes an event, seen by the ledger of its seats."""
+"""Every way to write an event in Django keeps the seat ledger correct."""
 
 from datetime import timedelta
 

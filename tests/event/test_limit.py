@@ -1,4 +1,4 @@
-"""How many events one account creates."""
+"""The rate limit on creating events."""
 
 import pytest
 from django.db import OperationalError

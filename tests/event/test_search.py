@@ -1,4 +1,4 @@
-"""Words of two characters are found by an index on PostgreSQL, and the same events as without it."""
+"""On PostgreSQL, a search for two characters uses an index and finds the same events as without it."""
 
 import pytest
 from django.db import connection
@@ -7,7 +7,7 @@ from django.db.models import Q
 from event.models import LONGEST_DESCRIPTION, Event
 from reservation.models import Reservation
 
-on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="the index of PostgreSQL")
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="the index only exists on PostgreSQL")
 
 TEXTS = [
     ("Jazz at the harbour", "Two sets by the water."),
@@ -16,7 +16,7 @@ TEXTS = [
     ("Straße STRASSE", "ß ẞ ss ŉ ﬁ \u0130i I\u0131 ΣσΑ"),
     ("100% _quoted_ 'a' \"b\" \\n", "c:\\d\te\nf"),
     ("🎷🎺 and é (e\u0301)", "a\u00a0b \U00100000\U0010ffff"),
-    # The last character of the title and the first of the description are no word.
+    # The last character of the title and the first of the description must not match as a word.
     ("ends with q", "z begins"),
     ("x", ""),
 ]

@@ -1,4 +1,4 @@
-"""Every answer says what a browser may load for it."""
+"""Every response has a Content-Security-Policy."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""The work of parsing a header does not depend on how much a client writes into it.
+"""The cost of parsing a header does not grow with its length.
 
-Counted are the calls of functions, Python's and those in C.
+The cost is the number of function calls, both in Python and in C.
 """
 
 import sys
@@ -12,7 +12,7 @@ from django.test import RequestFactory
 
 from eventmanagement.wsgi import application
 
-# Bytes: as many as the server reads of one header, and twice that in one that is repeated.
+# In bytes: about the maximum length of one header, and twice that for a repeated header.
 LENGTHS = 8_000, 16_000
 HEADERS = {
     "Content-Type, semicolons": ("CONTENT_TYPE", lambda length: 'application/json; x="' + ";" * length + '"'),
@@ -28,7 +28,7 @@ HEADERS = {
 
 @pytest.fixture(autouse=True)
 def _keep_connection():
-    """Leave the connection in the test's transaction, as the test client does."""
+    """Keep the database connection open for the test's transaction, as Django's test client does."""
     request_started.disconnect(close_old_connections)
     yield
     request_started.connect(close_old_connections)

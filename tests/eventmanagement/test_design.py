@@ -1,4 +1,4 @@
-"""What the code promises about itself."""
+"""The rules for imports between apps, and for migrations."""
 
 import ast
 from io import StringIO

@@ -1,4 +1,4 @@
-"""Settings come from the environment and are read once, at the start; here as often as a test wants."""
+"""The settings are read from environment variables. The tests load the settings file again for each case."""
 
 import gc
 import os
@@ -19,7 +19,7 @@ from tests.postgres import SETTINGS
 
 @pytest.fixture
 def read(monkeypatch):
-    """Read a file of settings with these variables and no others in the environment."""
+    """Load a settings file with only these environment variables."""
 
     def run(path="eventmanagement/settings.py", **environment):
         for name in [*SETTINGS, "DATABASE_URL", "SECRET_KEY", "WEB_CONCURRENCY", "PORT"]:

@@ -1,4 +1,4 @@
-"""What a worker does first, each time in a fresh interpreter."""
+"""The startup of a worker, each time in a new interpreter."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def ask(path):
     body = b"".join(application(environ, lambda status, headers: answer.append(status)))
     return [*answer, body.decode()]
 """
-# Who asks for an event needs no document, and nothing of what makes or tests one.
+# Modules that only the OpenAPI document and the tests need.
 HEAVY = {
     "django.test",
     "drf_spectacular.generators",
@@ -36,7 +36,7 @@ HEAVY = {
 
 @pytest.fixture
 def worker(tmp_path):
-    """Run a program beside a worker's application, and read what it says in JSON on its last line."""
+    """Run Python code together with a worker's application, and return the JSON of its last output line."""
     environment = os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path / 'database'}"}
 
     def run(*command):

@@ -1,4 +1,4 @@
-"""What clients see while PostgreSQL is down, busy or demoted, and afterwards."""
+"""Responses while PostgreSQL is down, busy or demoted to a replica, and after it has recovered."""
 
 import json
 
@@ -8,7 +8,7 @@ from django.db import connection
 
 from tests.service import running_service
 
-pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="these are PostgreSQL's faults")
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests failures of PostgreSQL")
 
 EVENT = {"title": "Concert", "capacity": 5, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
 ACCOUNT = {"username": "somebody", "password": "correct horse battery"}
@@ -42,7 +42,7 @@ def event(service, token):
 
 
 def routes(event):
-    """Every route, as somebody would ask it."""
+    """Return one request for every route."""
     return [
         ("POST", "/api/authentication/signup/", ACCOUNT),
         ("POST", "/api/authentication/login/", ACCOUNT),
@@ -116,7 +116,7 @@ def test_demoted_server_is_503_for_writes_alone(service, cluster, token, event):
             session.execute(f"ALTER ROLE postgres SET default_transaction_read_only = {value}")
 
     let_it_be_read_only("on")
-    # Connections learn of it as they begin.
+    # A role's setting only applies to new connections.
     cluster.stop()
     cluster.start()
     try:
@@ -152,6 +152,6 @@ def test_faults_are_logged_with_their_request(service, running, event):
     service.request("GET", "/api/events/")
 
     lines = [json.loads(line) for line in running[2].read_text().splitlines() if line.startswith("{")]
-    faults = {line["request_id"] for line in lines if "the database is unavailable" in line["message"]}
+    faults = {line["request_id"] for line in lines if ": unavailable: " in line["message"]}
     refused = {line["request_id"] for line in lines if line.get("status") == 503}
     assert faults == refused

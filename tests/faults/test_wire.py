@@ -1,4 +1,4 @@
-"""What is hardly HTTP, sent to gunicorn itself: answered in JSON, as the client's mistake, and at once."""
+"""Invalid HTTP sent to gunicorn gets an immediate JSON response with a 4xx status."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from django.db import connection
 
 from tests.service import PATIENCE, running_service
 
-pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: no database is asked")
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="uses no database, so one run is enough")
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def service(tmp_path_factory):
 
 
 def send(service, raw):
-    """Send bytes and give the status, the headers and the body of the first answer."""
+    """Send bytes, and return the status, headers and body of the first response."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as wire:
         wire.sendall(raw)
         with wire.makefile("rb") as response:
@@ -111,7 +111,7 @@ def test_connection_goes_on_after_a_request_that_was_refused_unread(service, pat
     [b"X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off", b"SCRIPT_NAME: /nowhere", b"PATH_INFO: /nowhere"],
 )
 def test_headers_of_a_proxy_that_is_not_there_are_not_believed(service, header):
-    """gunicorn would refuse the first for its contradiction, and look for the others' paths."""
+    """By default gunicorn rejects the first request as contradictory, and uses the paths from the others."""
     status, _, body = send(service, GET + header + b"\r\n\r\n")
 
     assert status == 200
@@ -133,7 +133,7 @@ def test_server_does_not_say_what_it_is_made_of(service):
 
 
 def test_clients_who_stop_in_mid_request_do_not_stop_the_server(service):
-    """More of them than there are threads, half of them in the headers and half in the body."""
+    """There are more clients than threads. Half of them stop within the headers, the others within the body."""
     beginnings = [b"POST /api/sig", POST + b"Content-Length: 100\r\n\r\n{"] * 10
     silent = [socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) for _ in beginnings]
     try:
@@ -150,4 +150,4 @@ def test_client_who_sends_far_too_much_reads_why(service):
     response = service.request("POST", "/api/signup/", {"username": "x" * 20_000_000})
 
     assert response.status == 413
-    assert response.json == {"detail": "The body is too large."}
+    assert response.json == {"detail": "The request body is too large."}

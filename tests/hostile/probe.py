@@ -1,4 +1,4 @@
-"""Well-behaved clients, who ask while an attack is on, and tell what they saw."""
+"""Normal clients that send requests during an attack and record the results."""
 
 import http.client
 import threading
@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.service import Service
 
-# Seconds after which a client gives up, as a balancer's health check does.
+# The request timeout in seconds, like that of a load balancer's health check.
 PATIENCE = 5
 EVENT = {"capacity": 100_000, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
 
@@ -21,7 +21,7 @@ def create_event(service: Service, token: str, title: str = "Sale") -> int:
 
 
 class Probe:
-    """Asks for /healthz, reads an event, books a seat and logs in, one client each, again and again."""
+    """Four clients in a loop: one requests /healthz, one reads an event, one books seats, one logs in."""
 
     def __init__(self, service: Service, tokens: list[str], event: int) -> None:
         self.is_over = threading.Event()
@@ -40,7 +40,7 @@ class Probe:
         }
 
     def ask(self, name: str) -> None:
-        """Make one kind of request every 20 ms until the attack is over, at least once."""
+        """Send one kind of request every 20 ms until the attack ends, at least once."""
         self.outcomes[name], self.longest[name] = Counter(), 0.0
         while True:
             began = time.monotonic()
@@ -55,7 +55,7 @@ class Probe:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Ask while the block runs."""
+        """Send requests while the block runs."""
         with ThreadPoolExecutor(len(self.requests)) as threads:
             asking = [threads.submit(self.ask, name) for name in self.requests]
             try:

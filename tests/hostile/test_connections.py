@@ -1,4 +1,4 @@
-"""Clients who hold connections and say nothing, drip, don't read or don't close: nobody else notices."""
+"""Clients that hold connections open, send slowly, don't read or don't close do not affect other clients."""
 
 import os
 import socket
@@ -11,23 +11,23 @@ from django.db import connection
 from tests.hostile.probe import Probe, create_event
 from tests.service import PATIENCE, running_service
 
-pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: it is about the server")
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests the server, so one run is enough")
 
-# Seconds of an attack.
+# The duration of an attack in seconds.
 ATTACK = float(os.environ.get("HOSTILE_SECONDS", 1.5))
 HOST = b"Host: localhost\r\n"
 GET = b"GET /api/events/ HTTP/1.1\r\n" + HOST
 POST = b"POST /api/login/ HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
-# A megabyte and more.
+# A request for a file of more than 1 MB.
 LARGE = b"GET /static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
 ATTACKS = {
-    # how many, what each sends first, what each sends every half second
+    # number of clients, first bytes of each client, bytes that each client sends every half second
     "silent": (300, b"", b""),
     "drip the request line": (100, b"G", b"E"),
     "drip headers": (100, GET, b"X: x\r\n"),
     "drip one header": (100, GET + b"X: ", b"x"),
     "drip a body": (100, POST + b"Content-Length: 1000\r\n\r\n", b"x"),
-    # More than two workers keep.
+    # More connections than two workers accept.
     "begin a body, in a crowd,": (1900, POST + b"Content-Length: 1000\r\n\r\n", b""),
     "drip a huge body": (100, POST + b"Content-Length: 20000000\r\n\r\n", b"x"),
     "drip chunks": (100, POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
@@ -82,7 +82,7 @@ def test_nobody_notices_clients_who(service, tokens, attack):
             until = time.monotonic() + ATTACK
             while time.monotonic() < until:
                 for client in clients if more else []:
-                    # The server may have closed it.
+                    # The server may have closed the connection.
                     with suppress(OSError):
                         client.send(more)
                 time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Requests that are dear to serve, by as many clients as like: everybody else is served meanwhile."""
+"""Many clients that send expensive requests do not affect other clients."""
 
 import http.client
 import itertools
@@ -16,11 +16,11 @@ from django.db import connection
 from tests.hostile.probe import Probe, create_event
 from tests.service import running_service
 
-pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: it is about the server")
+pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests the server, so one run is enough")
 
-# Seconds of an attack, and of an attacker's patience.
+# In seconds: the duration of an attack, and an attacker's request timeout.
 ATTACK, ATTACKERS_PATIENCE = float(os.environ.get("HOSTILE_SECONDS", 1.5)), 60
-# How long a list the searches go through.
+# The number of events that the searches go through.
 EVENTS = int(os.environ.get("HOSTILE_EVENTS", 20_000))
 FILL = """
 INSERT INTO event_event (title, description, start_time, end_time, capacity, seats_remaining, organizer_id)
@@ -45,7 +45,7 @@ def service(running):
 
 @pytest.fixture(scope="module")
 def people(service):
-    """Tokens, each to be used once."""
+    """An iterator of tokens; each is used once."""
     return iter(service.sign_in_crowd(10_000))
 
 
@@ -57,7 +57,7 @@ def probe(service, people):
 
 @contextmanager
 def attackers(clients):
-    """Let each client ask again and again until the block ends; give the outcomes, when it has ended."""
+    """Run each client in a loop until the block ends. Yields a counter of the outcomes, complete after the block."""
     is_over, outcomes = threading.Event(), Counter()
 
     def attack(client):
@@ -79,9 +79,9 @@ def attackers(clients):
 
 
 def resist(probe, name, clients, of_passwords=False):
-    """Attack while the probe asks; give the attackers' outcomes.
+    """Run an attack while the probe sends requests. Returns the attackers' outcomes.
 
-    An attack of passwords, each of which is hashed, may be noticed by those who log in.
+    During an attack on passwords, which are hashed one at a time, the probe's logins may time out.
     """
     with attackers(clients) as outcomes, probe.running():
         time.sleep(ATTACK)
@@ -101,7 +101,7 @@ def getting(service, path):
 @pytest.mark.parametrize("size", [40_000, 180_000])
 @pytest.mark.parametrize("path", ["/api/login/", "/api/signup/"])
 def test_usernames_of_combining_marks(service, probe, path, size):
-    # Out of their canonical order, which is what takes quadratic time to mend.
+    # In non-canonical order, which takes quadratic time to normalize.
     body = {"username": "a" + "\u0315\u0300" * (size // 4), "password": PASSWORD}
 
     outcomes = resist(probe, f"send usernames of {size} bytes to {path}", [posting(service, path, body)] * 4)

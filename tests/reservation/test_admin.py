@@ -1,4 +1,4 @@
-"""Booking and cancelling for others in the admin panel."""
+"""Booking and cancelling for other users in the admin."""
 
 from datetime import timedelta
 
@@ -44,7 +44,7 @@ def test_second_seat_for_the_same_person_is_an_error_of_the_form(boss, event, bo
 
     response = boss.post(ADD, {"event": event.pk, "user": bob.pk})
 
-    assert errors(response) == {"__all__": ["bob already holds a seat at this event."]}
+    assert errors(response) == {"__all__": ["bob already has a seat at this event."]}
     assert seats_left(event) == 9
 
 
@@ -133,7 +133,7 @@ def test_page_of_an_event_lists_the_first_attendees_and_links_to_all(boss, alice
     links = [f'<a href="{page("reservation_reservation", reservation)}">' for reservation in held]
     assert [link in response.text for link in links] == [True] * MOST_SHOWN + [False]
     assert f'<a href="{LIST}?event__id__exact={event.pk}">All {MOST_SHOWN + 1} reservations</a>' in response.text
-    assert f'<a href="{ADD}?event={event.pk}">Book for somebody</a>' in response.text
+    assert f'<a href="{ADD}?event={event.pk}">Book for a user</a>' in response.text
 
 
 def test_link_to_all_finds_the_reservations_of_one_event(boss, alice, bob, event_of):
@@ -221,6 +221,6 @@ def test_deleting_a_user_says_what_is_cancelled_and_needs_the_right_to(bob, even
     shown = superuser().get(url).content.decode()
     refused = without.post(url, {"post": "yes"})
 
-    assert "Reservations that are cancelled: 1" in shown
+    assert "Reservations to be cancelled: 1" in shown
     assert refused.status_code == 403
     assert Reservation.objects.exists()

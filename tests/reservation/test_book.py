@@ -70,7 +70,7 @@ def test_second_seat_is_refused_and_names_the_first(as_user, bob, routes, event)
 
     assert response.status_code == 400
     assert response.json() == {
-        "detail": "You already hold a seat at this event.",
+        "detail": "You already have a seat at this event.",
         "code": "already_reserved",
         "reservation": first["id"],
     }
@@ -95,7 +95,7 @@ def test_started_event_is_refused(as_user, bob, routes, event):
 
     assert response.status_code == 400
     assert response.json() == {
-        "detail": "This event has started: its seats can be neither booked nor cancelled any more.",
+        "detail": "This event has started. Seats can no longer be booked or cancelled.",
         "code": "event_started",
     }
     assert seats_left(event) == 10
@@ -130,7 +130,7 @@ def test_account_deleted_meanwhile_is_nobody(as_user, bob, routes, event, monkey
 
     def delete_bob_first(manager, *, user, event_id):
         type(user).objects.get(pk=user.pk).delete()
-        # Where the suite has no real transactions, the foreign key is asked when this one ends.
+        # A deferred foreign key is only checked at the end of the test's transaction, so check it here.
         with transaction.atomic():
             reservation = book(manager, user=user, event_id=event_id)
             transaction.get_connection().check_constraints()
@@ -190,7 +190,7 @@ def test_booking_is_tried_a_number_of_times(as_user, bob, routes, event, monkeyp
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another")
 @pytest.mark.django_db(transaction=True)
 def test_row_that_the_transaction_cannot_see_does_not_keep_it_trying(bob, event):
-    """The snapshot of a REPEATABLE READ transaction is older than the row that the constraint knows of."""
+    """In a REPEATABLE READ transaction, the snapshot can be older than the row that violates the constraint."""
     other = connection.copy()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

@@ -24,7 +24,7 @@ def check_seats(**options):
 
 
 def falsify(event, **fields):
-    """Write the ledger as no code of ours would."""
+    """Write wrong values to the ledger with raw SQL."""
     with connection.cursor() as cursor:
         for field, value in fields.items():
             cursor.execute(f"UPDATE event_event SET {field} = %s WHERE id = %s", [value, event.pk])
@@ -32,13 +32,13 @@ def falsify(event, **fields):
 
 @pytest.fixture
 def attended(bob, event):
-    """Alice's concert, where Bob has a seat."""
+    """Alice's concert, with a reservation of Bob."""
     Reservation.objects.book(user=bob, event_id=event.pk)
     return event
 
 
 def test_right_ledger_is_said_to_be(attended):
-    assert check_seats() == (0, ["Every seat is accounted for."])
+    assert check_seats() == (0, ["No differences found."])
 
 
 @pytest.mark.parametrize("seats", [8, 10])

@@ -7,7 +7,7 @@ from tests.database import READ_LIMITS
 
 @pytest.fixture
 def two_seats(alice, bob, carol, event, event_of):
-    """Bob's seats at two events, and Carol's at one of them."""
+    """Reservations of Bob for two events, and of Carol for one of them."""
     second = event_of(alice, title="Second")
     Reservation.objects.book(user=carol, event_id=event.pk)
     return [Reservation.objects.book(user=bob, event_id=pk) for pk in (second.pk, event.pk)]
@@ -94,7 +94,7 @@ def test_attendees_of_an_event_that_is_not_there(as_user, alice, routes, event_i
 
 @pytest.mark.parametrize(
     ("address", "queries"),
-    # The token; the event where it is asked for; the count; the page.
+    # The queries for the token, the event (if needed), the count and the page.
     [("reservations", 3), ("attendees", 4)],
 )
 def test_queries_do_not_grow_with_the_rows(

@@ -1,7 +1,7 @@
-"""The races can fail: each guard is switched off, and the same harness then finds the fault.
+"""Proof that the race tests can fail: with a guard switched off, the same test code finds the error.
 
-Real threads on PostgreSQL, which lets transactions run beside each other; SQLite runs them one
-after another. Where a fault needs two transactions at the same point, a barrier makes them meet.
+The tests use real threads on PostgreSQL, because SQLite runs transactions one after another. If an error needs two
+transactions at the same point, a barrier synchronizes them.
 """
 
 import threading
@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture
 def without_condition(monkeypatch):
-    """Let seats be taken from every event, whether it has any or not."""
+    """Remove the condition from the update, so that seats can be taken even if none are left."""
     monkeypatch.setattr(EventManager, "seats_to_take", lambda manager, event_id: manager.filter(pk=event_id))
     booking_sql.statement.cache_clear()
     yield
@@ -35,7 +35,7 @@ def without_condition(monkeypatch):
 
 @pytest.fixture
 def without():
-    """Take constraints out of the database until the test is over."""
+    """Drop constraints for the duration of the test."""
     dropped = []
 
     def drop(model, name):
@@ -53,7 +53,7 @@ def without():
 
 
 def meet(people_at_once):
-    """Give a function that waits until so many threads have called it."""
+    """Return a function that blocks until this many threads have called it."""
     return threading.Barrier(people_at_once, timeout=LONGEST_RACE).wait
 
 
@@ -62,7 +62,7 @@ def booking(person, event):
 
 
 def booking_in_two_steps(person, event):
-    """Book as on a database where the seat and the row are two statements, with a place between them."""
+    """Book with two statements, as on SQLite, so that a test can interrupt between taking the seat and the insert."""
     return partial(Reservation.objects.create, user=person, event_id=event.pk)
 
 
@@ -123,7 +123,7 @@ def test_without_the_unique_constraint_clicks_become_seats(bob, event, without):
 
 
 def test_cancelling_row_first_deadlocks_with_booking(bob, event, monkeypatch, booking_lock_timeout):
-    # Longer than it takes PostgreSQL to see a deadlock.
+    # Longer than PostgreSQL's deadlock_timeout.
     booking_lock_timeout("30s")
     reservation = booking(bob, event)()
     together = meet(2)
@@ -156,7 +156,7 @@ def test_cancelling_without_asking_what_was_deleted_frees_seats_twice(bob, carol
     together = meet(2)
 
     def free_seat_together(manager, event_id):
-        # Both have read the row by now.
+        # At this point both threads have read the row.
         together()
         return free_seat(manager, event_id)
 

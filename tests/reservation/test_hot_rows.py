@@ -1,4 +1,4 @@
-"""An event whose row somebody keeps locked: how long a booking waits for it, and how many wait at once."""
+"""An event whose row stays locked: how long bookings wait for the lock, and how many wait at once."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +43,7 @@ def cancel(person, event):
 
 
 def patient(call):
-    """Make a call in a session that waits for locks for ever, and for other things rather long."""
+    """Make a call in a session without a lock timeout, and assert that the call does not change that."""
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = 0")
         cursor.execute("SET statement_timeout = '10s'")
@@ -115,7 +115,7 @@ def test_sqlite_is_not_told_of_the_limit():
 
 
 def time_out(event):
-    """Let it be as if a wait for the event had just ended in vain."""
+    """Simulate a lock timeout for the event."""
     failed = OperationalError("canceling statement due to lock timeout")
     failed.__cause__ = type("Cause", (Exception,), {"sqlstate": "55P03"})()
     with suppress(OperationalError), EVENT_LOCKS.guard(event.pk):
@@ -162,7 +162,7 @@ def test_every_way_to_wait_is_refused_while_one_waits(bob, carol, event, wait):
 
 
 def is_open(event):
-    """Say whether one thread at a time waits for the event."""
+    """Return whether the event's circuit breaker is open."""
     return event.pk in EVENT_LOCKS._open
 
 
@@ -197,7 +197,7 @@ def test_event_that_is_sold_out_needs_nobody_to_wait(bob, event, either_body):
 
 @on_postgresql
 def test_refusal_that_waited_for_nobody_does_not_open_the_event(bob, event):
-    """Else those who hold a seat would let everyone wait for a row that is still locked."""
+    """Otherwise, requests of users who have a seat would close the breaker while the row is still locked."""
     book(bob, event)
     time_out(event)
 
@@ -209,7 +209,7 @@ def test_refusal_that_waited_for_nobody_does_not_open_the_event(bob, event):
 
 @on_postgresql
 def test_crowd_at_a_locked_event(people, alice, event, event_of, held, booking_lock_timeout):
-    """One waits and the others are refused without a statement; after the release everyone gets through."""
+    """One request waits, and the others are refused without a query. After the lock is released, all succeed."""
     crowd, other = people(8), event_of(alice)
     refused, statements = threading.Semaphore(0), []
 

@@ -1,4 +1,4 @@
-"""What an instance says that was changed or loaded in part, and what its row says: the row counts."""
+"""For an instance with changed or deferred fields, cancelling uses the values in the database."""
 
 import logging
 
@@ -13,7 +13,7 @@ from tests.ledger import assert_balanced, seats_left
 
 @pytest.fixture
 def other(alice, carol, event_of):
-    """Another event of Alice's, where Carol has a seat."""
+    """Another event of Alice's, with a reservation of Carol."""
     other = event_of(alice, title="Other")
     Reservation.objects.book(user=carol, event_id=other.pk)
     return other
@@ -21,7 +21,7 @@ def other(alice, carol, event_of):
 
 @pytest.fixture
 def movements(caplog, django_capture_on_commit_callbacks):
-    """Do something, and give what it logged of seats."""
+    """Run a function, and return the seat movements that it logged."""
     caplog.set_level(logging.INFO, "event.seats")
 
     def after(action):
@@ -98,7 +98,7 @@ def test_row_that_is_not_there_is_cancelled_already(event, reservation, instance
 def test_row_that_goes_before_its_event_is_locked_is_cancelled_already(
     event, carol, reservation, monkeypatch, faster, others
 ):
-    """Also where it was the only one: no seat is left to free then."""
+    """Also if it was the only reservation, so that there is no taken seat to give back."""
     if others:
         Reservation.objects.book(user=carol, event_id=event.pk)
     free_seat = EventManager.free_seat
@@ -110,13 +110,13 @@ def test_row_that_goes_before_its_event_is_locked_is_cancelled_already(
 
     monkeypatch.setattr(EventManager, "free_seat", too_late)
 
-    # What was faster is rolled back with the cancellation: it was done in the same transaction.
+    # The concurrent change is rolled back too, because the test makes it in the same transaction.
     with pytest.raises(AlreadyCancelled):
         reservation.cancel()
 
 
 def move(reservation, event):
-    """Move the row as no code of ours would: by SQL, and the seats with it."""
+    """Move the reservation to another event with raw SQL, and adjust the seats of both events."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE event_event SET seats_remaining = seats_remaining + 1 WHERE id = %s", [reservation.event_id]
@@ -138,7 +138,7 @@ def test_row_that_is_moved_before_its_event_is_locked_is_not_cancelled(event, ot
     with pytest.raises(AlreadyCancelled):
         reservation.cancel()
 
-    # With the rest of the cancellation, the move was taken back.
+    # The move was rolled back together with the cancellation.
     assert loaded_again(reservation).event == event
     assert_balanced()
 

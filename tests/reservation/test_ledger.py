@@ -1,4 +1,4 @@
-"""Every way in which Django deletes or writes a reservation, seen by the ledger of the event's seats."""
+"""Every way to create or delete a reservation in Django keeps the seat ledger correct."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("either_body")
 
 @pytest.fixture
 def crowd(people, event, event_of, alice):
-    """Three people, each with a seat at two events."""
+    """Three users, each with reservations for two events."""
     crowd = people(3)
     second = event_of(alice, title="Second")
     for person in crowd:
@@ -66,7 +66,7 @@ def test_deleting_a_user_gives_the_seats_back(crowd):
 
 
 def test_user_who_goes_with_rows_of_another_model_gives_the_seats_back(crowd):
-    """No model takes users along today; Django would name its rows as the origin of the deletion."""
+    """No model cascades to users today. If one did, the signal's ``origin`` would be rows of that model."""
     collector = Collector("default", origin=Event.objects.all())
     collector.collect(crowd[:1])
 

@@ -1,4 +1,4 @@
-"""The last seat and everything that can happen to it at once, run on real threads."""
+"""Race conditions on the last seats, with real threads."""
 
 import threading
 from collections import Counter
@@ -19,12 +19,12 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def clients(as_user, people):
-    """Sixteen people, signed in."""
+    """Clients of sixteen users."""
     return [as_user(person) for person in people(16)]
 
 
 def outcomes(responses):
-    """Count the answers by status and, where one is refused by a rule, its code."""
+    """Count the responses by status, or by error code if they have one."""
     for response in responses:
         if isinstance(response, Exception):
             raise response
@@ -196,7 +196,7 @@ def test_account_deleted_while_it_books_leaves_no_seat_behind(as_user, people, a
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another")
 def test_events_of_all_who_are_deleted_together_are_locked_first(people, alice, event_of, monkeypatch):
-    """One deletion frees a seat of the later event first, the other of the earlier one."""
+    """The two deletions would give back seats of the two events in opposite orders."""
     earlier, later = event_of(alice), event_of(alice)
     first, second, third, fourth = people(4)
     for person, event in [(first, later), (second, earlier), (third, earlier), (fourth, later)]:

@@ -1,4 +1,4 @@
-"""Filling an empty database for those who look around."""
+"""The command seed_demo."""
 
 import re
 from io import StringIO
@@ -65,7 +65,7 @@ def test_second_time_changes_nothing():
 
     output = seed(events=2)
 
-    assert output == "The demo data is there already.\n"
+    assert output == "The demo data already exists.\n"
     assert Event.objects.count() == 2
 
 
@@ -73,7 +73,7 @@ def test_second_time_changes_nothing():
 def test_database_with_data_of_its_own_is_left_alone(data, request):
     request.getfixturevalue(data)
 
-    with pytest.raises(CommandError, match="holds data of its own"):
+    with pytest.raises(CommandError, match="is not empty"):
         seed()
 
     assert not Reservation.objects.exists()

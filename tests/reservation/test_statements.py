@@ -1,4 +1,4 @@
-"""What booking asks of the database: these statements, in this order, and no others."""
+"""The exact SQL statements of booking and cancelling."""
 
 import re
 
@@ -9,13 +9,13 @@ from django.test.utils import CaptureQueriesContext
 from reservation.models import Reservation
 from tests.ledger import begin, sell_out
 
-# Without the suite's own transaction around it, each statement is what it is in production.
+# Without a surrounding test transaction, the statements are the same as in production.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TOKEN = "FROM auth_user"
 EVENT = "FROM event_event"
 RESERVATION = "FROM reservation_reservation"
-# Whether a seat is held there already, whether the event has started, and how many seats are left.
+# The query for the reason of a failed booking: existing reservation, event started, no seats left.
 REASON = f"{RESERVATION}, {EVENT}"
 if connection.vendor == "postgresql":
     BOOK = [f"UPDATE event_event, {RESERVATION}, INSERT INTO reservation_reservation, {REASON}"]
@@ -28,13 +28,13 @@ WORDS = r"\b(?:BEGIN|COMMIT|ROLLBACK)\b|(?:UPDATE|INSERT INTO|DELETE FROM|FROM) 
 
 
 def outline(sql):
-    """Say what a statement does to which tables."""
+    """Return the SQL verbs of a statement with their tables."""
     return ", ".join(words.replace('"', "") for words in re.findall(WORDS, sql))
 
 
 @pytest.fixture
 def asked(as_user, bob, routes):
-    """Make a request of bob's, and give the outlines of the statements that it took."""
+    """Send a request as bob, and return the outlines of its statements."""
     client = as_user(bob)
 
     def ask(method, address, body=None):

@@ -1,4 +1,4 @@
-"""Whatever moves seats is a transaction of its own, all or nothing, where its caller has none."""
+"""Every change of seats is atomic, even if the caller opens no transaction."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -40,7 +40,7 @@ def fail(*args, **options):
 )
 @pytest.mark.parametrize("logged", ["event.models.log_seats", "reservation.models.log_seats"])
 def test_deletion_that_fails_deletes_nothing(reservation, monkeypatch, deletion, logged):
-    """Each logs what it did; here that is where it fails, if it gets so far."""
+    """Each deletion fails when it logs, or when Django's Collector deletes the rows."""
     monkeypatch.setattr(logged, fail)
     monkeypatch.setattr("django.db.models.deletion.Collector.delete", fail)
 

@@ -1,4 +1,4 @@
-"""What becomes of a booking that waits for the event's lock, by what whoever holds it does meanwhile."""
+"""The outcome of a booking that waits for the event's lock, depending on what the lock's holder does."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,7 +33,7 @@ def book(bob, event):
 
 @pytest.fixture
 def outcome_after(book, event):
-    """Let bob's booking wait while the lock's holder makes a change, and give what it returned or raised."""
+    """Let bob's booking wait while the lock's holder makes a change. Returns what the booking returned or raised."""
 
     def outcome_after(change):
         with ThreadPoolExecutor(1) as thread:
@@ -114,7 +114,7 @@ def test_booking_is_as_old_as_its_seat(outcome_after, event):
 
 @pytest.mark.parametrize("close", [lambda event: None, begin])
 def test_whoever_holds_a_seat_waits_for_nobody(book, event, close):
-    """Else the seat could be cancelled meanwhile, and the answer name a reservation that is gone."""
+    """Otherwise the seat could be cancelled during the wait, and the error would contain an outdated reservation."""
     event.resize(2)
     held = book()
     close(event)
@@ -139,7 +139,7 @@ def test_refusal_writes_nothing(request, book, event, holder, capacity, reason):
 
 
 def test_attendees_are_not_read_to_find_ones_own(bob, event):
-    """Not even where they could be read by an index and one's own could not."""
+    """Not even if only the event's reservations have an index."""
     statement = booking_sql.statement()
     parameters = [1 if isinstance(each, Parameter) else each for each in statement.parameters]
 

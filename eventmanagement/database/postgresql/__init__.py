@@ -1,7 +1,7 @@
-"""PostgreSQL as the project uses it; Django finds the backend in ``base``."""
+"""The project's PostgreSQL backend for Django, in the module ``base``."""
 
 
 class Prepared(str):
-    """SQL that is planned once for each connection, whatever its parameters: right where rows are found by a key."""
+    """SQL to run as a prepared statement, planned once per connection. For queries that find rows by a key."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Django's PostgreSQL, with statements that are planned once and a health check that asks nobody."""
+"""Django's PostgreSQL backend, with prepared statements and a health check that needs no query."""
 
 import select
 from typing import TYPE_CHECKING, Any, Self
@@ -19,11 +19,12 @@ else:
 
 class Cursor(ServerBindingCursor):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
-        """Execute as ever; plan a ``Prepared`` query once, and anew where its plan no longer holds.
+        """Execute the query. Outside of a transaction, run a ``Prepared`` query as a prepared statement.
 
-        PostgreSQL refuses a plan whose columns have changed their type meanwhile, which ends a
-        transaction: within one, every query is planned each time. And psycopg loses sight of a plan
-        whose first run fails, which the server would keep.
+        PostgreSQL rejects a prepared statement if the type of a result column has changed. Here the statement is then
+        prepared again. Within a transaction that error would abort the transaction, so nothing is prepared there.
+        If the first execution of a prepared statement fails, psycopg forgets the statement but the server keeps it,
+        so all prepared statements are deallocated.
         """
         prepare = isinstance(query, Prepared) and self._is_by_itself()
         try:
@@ -31,15 +32,15 @@ class Cursor(ServerBindingCursor):
         except Error as error:
             if not prepare or not self._is_by_itself():
                 raise
-            # Prepared itself, because that is how psycopg forgets the plans as well.
+            # With prepare=True, psycopg also clears its own cache of prepared statements.
             super().execute("DEALLOCATE ALL", prepare=True)
             if not isinstance(error, FeatureNotSupported):
                 raise
             return super().execute(query, params, prepare=True)
 
     def _is_by_itself(self) -> bool:
-        """Say whether a statement is a transaction of its own."""
-        # Without autocommit, psycopg begins the transaction with its first statement.
+        """Return whether the next statement is its own transaction."""
+        # Without autocommit, psycopg begins a transaction before the first statement, and the status is still IDLE.
         return self.connection.autocommit and self.connection.info.transaction_status == TransactionStatus.IDLE
 
 
@@ -48,11 +49,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return super().get_connection_params() | {"cursor_factory": Cursor}
 
     def is_usable(self) -> bool:
-        """Say whether the server still holds the connection.
+        """Return whether the connection still works.
 
-        Hardly anything is sent to an idle client but by a server that lets go of it: a message, the
-        end of the stream, mostly both. So the server is asked only where something has arrived, or
-        where the connection is not idle.
+        PostgreSQL normally sends nothing to an idle client unless it closes the connection. So the socket of an idle
+        connection is polled: if nothing has arrived, the connection is usable. Otherwise Django's check runs a query.
         """
         return self._is_idle_and_silent() or super().is_usable()
 

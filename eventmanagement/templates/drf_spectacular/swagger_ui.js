@@ -1,7 +1,7 @@
 "use strict";
 
-// Without what the package adds for sessions: requests here carry a token, and no CSRF header
-// ends up in the curl commands that people copy.
+// Like the package's template, but without its CSRF header: the API uses tokens, and the header would
+// appear in the curl commands that users copy.
 SwaggerUIBundle({
   url: "{{ schema_url|escapejs }}",
   dom_id: "#swagger-ui",

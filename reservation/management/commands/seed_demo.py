@@ -1,6 +1,6 @@
-"""A believable programme for an empty database, so that whoever looks around sees life.
+"""Fills an empty database with realistic demo data.
 
-Nothing in it is random but the password: all who try it see the same.
+Only the password of the admin account is random.
 """
 
 import logging
@@ -21,14 +21,14 @@ from tqdm import tqdm
 from event.models import Event
 from reservation.models import Reservation
 
-# By this address the command knows its own work again.
+# The command recognizes existing demo data by this email address.
 ADMIN, ADMIN_EMAIL = "admin", "admin@demo.example"
 FIRST_NAMES = ["ada", "ben", "carla", "dario", "elif", "fatou", "gustav", "hana"]
 FIRST_NAMES += ["ivo", "jana", "kofi", "lea", "milan", "noor", "olga", "pavel"]
 LAST_NAMES = ["berg", "costa", "diallo", "novak", "yilmaz"]
 ORGANIZERS = ["harbour-stage", "green-kitchen", "open-atelier", "reading-room", "night-sky-club", ADMIN]
 
-# What, a line about it, when it begins, for how many hours, and for how many people.
+# Title, description, start hour, duration in hours, capacity.
 PROGRAMME = [
     ("Jazz quartet", "Two sets of standards, and a session afterwards.", 20, 3, 40),
     ("Sourdough workshop", "Everybody takes a loaf and a starter home.", 10, 4, 8),
@@ -43,33 +43,33 @@ PROGRAMME = [
     ("Chess tournament", "Seven rounds, Swiss system, all levels.", 13, 5, 24),
 ]
 PLACES = ["at the harbour", "in the old mill", "on the roof", "in the library", "in the garden"]
-# The booked share of one event after another; 1 is sold out.
+# Share of booked seats per event, repeated in this order; 1 means sold out.
 SHARES = [1, 0.4, 0.9, 0.15, 0.7, 0.05, 1, 0.5, 0.95, 0, 0.3, 0.6]
 
 DAYS_AHEAD = 120
-# Beyond these many, events are there for their number, and nobody has booked them yet.
+# Events after this many get no reservations, so that a large --events stays fast.
 MOST_BOOKED = 1000
-# Events in one transaction.
+# Events per transaction.
 BATCH = 100
 
 
 class Command(BaseCommand):
-    help = "Fill an empty database with a programme of events, their guests and an admin account."
+    help = "Fill an empty database with demo events, users, reservations and an admin account."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--events", type=positive, default=30, help="how many events (default: 30)")
+        parser.add_argument("--events", type=positive, default=30, help="number of events (default: 30)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if User.objects.filter(username=ADMIN, email=ADMIN_EMAIL).exists():
-            self.stdout.write("The demo data is there already.")
+            self.stdout.write("The demo data already exists.")
             return
         if User.objects.exists() or Event.objects.exists():
-            raise CommandError("This database holds data of its own; the demo only fills an empty one.")
+            raise CommandError("This database is not empty. The demo data can only be added to an empty one.")
         password = secrets.token_urlsafe(9)
         try:
             people = create_people(password)
         except IntegrityError:
-            raise CommandError("Somebody else is filling this database right now.") from None
+            raise CommandError("Another process is adding the demo data right now.") from None
         with quiet("event.seats"):
             seats = fill(people, options["events"])
         self.stdout.write(self.style.SUCCESS(f"{options['events']} events, {seats} seats booked."))
@@ -79,13 +79,13 @@ class Command(BaseCommand):
 def positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise ArgumentTypeError("at least one event is needed")
+        raise ArgumentTypeError("must be at least 1")
     return number
 
 
 @contextmanager
 def quiet(name: str) -> Iterator[None]:
-    """Keep a logger from telling every step."""
+    """Raise a logger's level to WARNING within the block."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -97,7 +97,7 @@ def quiet(name: str) -> Iterator[None]:
 
 @transaction.atomic
 def create_people(password: str) -> dict[str, User]:
-    """Create the admin, the organizers and the guests; all but the admin can't log in."""
+    """Create the admin, the organizers and the guests. Only the admin can log in."""
     admin = User.objects.create_superuser(ADMIN, ADMIN_EMAIL, password)
     guests = [(f"{first}.{last}", first, last) for last in LAST_NAMES for first in FIRST_NAMES]
     others = [(name, "", "") for name in ORGANIZERS if name != ADMIN] + guests
@@ -115,12 +115,12 @@ def create_people(password: str) -> dict[str, User]:
 
 
 def fill(people: dict[str, User], count: int) -> int:
-    """Create the events and book their seats by the rule of booking; say how many seats."""
+    """Create the events and book seats with ``book()``. Returns the number of booked seats."""
     organizers = [people[name] for name in ORGANIZERS]
     guests = [user for name, user in people.items() if name not in ORGANIZERS]
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     booked = 0
-    # Shown where somebody watches; to a file or a pipe, it stays silent.
+    # disable=None hides the progress bar if the output is not a terminal.
     with tqdm(total=count, unit=" events", disable=None) as progress:
         for first in range(0, count, BATCH):
             numbers = range(first, min(first + BATCH, count))

@@ -1,4 +1,4 @@
-"""The project's tables, without the rules that its own models keep."""
+"""Plain models for the project's tables, without the project's rules."""
 
 from django.conf import settings
 from django.db import models

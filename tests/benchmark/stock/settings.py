@@ -1,4 +1,4 @@
-"""Django and REST framework as they come, on the project's database."""
+"""Default settings of Django and REST framework, with the project's database."""
 
 import os
 
@@ -28,7 +28,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
-# Kept open, which is the one thing that everybody changes.
+# Persistent connections: the only change from the defaults that most projects make.
 DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"], conn_max_age=None)}
 USE_TZ = True
 REST_FRAMEWORK = {

@@ -1,4 +1,4 @@
-"""Booking as REST framework's tutorial would write it."""
+"""Booking as in REST framework's tutorial."""
 
 from django.db import transaction
 from django.db.models import F

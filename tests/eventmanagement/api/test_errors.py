@@ -1,4 +1,4 @@
-"""Whatever a client sends and whatever breaks, /api/ answers in JSON and says whose mistake it was."""
+"""All errors under /api/ are JSON, with 4xx for invalid requests and 5xx for server errors."""
 
 import json
 import logging
@@ -87,7 +87,7 @@ def test_fault_is_json_and_logged(api, settings, monkeypatch, caplog, debug):
 
     assert response.status_code == 500
     assert response["Content-Type"] == JSON
-    assert response.json() == {"detail": "Something went wrong here; it was logged."}
+    assert response.json() == {"detail": "Internal server error. It has been logged."}
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.exc_info[0] is ZeroDivisionError
 
@@ -207,7 +207,7 @@ def test_hostile_form_is_a_bad_request(as_user, bob, routes, content_type, body)
 @pytest.mark.parametrize("query", ["", "?search=x"])
 def test_charset_other_than_utf8_is_not_read(charset, status, query):
     statuses = []
-    # Logging in reads the body before it asks the database, whose connection the application would close here.
+    # The login view reads the body before any query. The application would close the test's database connection.
     environ = RequestFactory().post(f"{LONG.login}{query}", b"{}", content_type=JSON).environ
     environ["CONTENT_TYPE"] = f"{JSON}; {charset}"
 
@@ -234,7 +234,7 @@ def test_body_over_the_limit_is_413(client, path, content_type, largest):
 
     assert response.status_code == 413
     assert response["Content-Type"] == JSON
-    assert response.json() == {"detail": "The body is too large."}
+    assert response.json() == {"detail": "The request body is too large."}
 
 
 @pytest.mark.parametrize("path", [LONG.signup, "/admin/login/"])
@@ -320,7 +320,7 @@ def test_chunked_body_is_asked_for_its_length(path):
     response = Client().post(path, b"{}", content_type=JSON, HTTP_TRANSFER_ENCODING="chunked")
 
     assert response.status_code == 411
-    assert response.json() == {"detail": "Send the body with its Content-Length."}
+    assert response.json() == {"detail": "A request body needs a Content-Length header."}
 
 
 def test_body_that_does_not_arrive_is_a_bad_request(api, routes, monkeypatch):
@@ -332,7 +332,7 @@ def test_body_that_does_not_arrive_is_a_bad_request(api, routes, monkeypatch):
     response = api.post(routes.signup, {})
 
     assert response.status_code == 400
-    assert response.json() == {"detail": "The body did not arrive."}
+    assert response.json() == {"detail": "The request body could not be read."}
 
 
 @pytest.mark.parametrize(

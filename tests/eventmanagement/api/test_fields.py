@@ -1,4 +1,4 @@
-"""Texts that are too long are refused before anything looks at them."""
+"""Strings that are too long are rejected before any other validation."""
 
 import pytest
 from rest_framework.exceptions import ValidationError
@@ -52,7 +52,7 @@ def test_field_without_a_limit_reads_any_text():
 
 class Unwritable(list):
     def __str__(self):
-        raise AssertionError("written as a text")
+        raise AssertionError("converted to a string")
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_missing_values_are_left_to_rest_framework(options, expected):
 
 
 class Watched(str):
-    """Text that can be measured, and fails the test where its characters are asked for."""
+    """A string that fails the test if anything but its length is used."""
 
     def __iter__(self):
-        raise AssertionError("somebody reads the characters")
+        raise AssertionError("the characters were read")
 
     def strip(self, *characters):
         return self

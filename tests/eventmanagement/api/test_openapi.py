@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, true, and in the order of a first use."""
+"""The OpenAPI document is complete and correct, and its operations are sorted."""
 
 import re
 from json import dumps, loads
@@ -28,7 +28,7 @@ def operations():
 
 
 def bodies():
-    """Every example with the schema that it is an example of."""
+    """Return every example with its schema."""
     for name, (_, _, operation) in operations().items():
         described = {"request": operation.get("requestBody", {}), **operation["responses"]}
         for status, body in described.items():
@@ -154,7 +154,7 @@ def test_examples_run_as_they_stand_on_a_fresh_database():
     changing = {"token", "created_at"}
 
     def steady(body):
-        """Leave out what is another each time."""
+        """Remove values that differ between runs."""
         if isinstance(body, list):
             return [steady(item) for item in body]
         if not isinstance(body, dict):

@@ -1,4 +1,4 @@
-"""Long lists: their counts, their deep pages, and the indexes that they are read by."""
+"""Long lists: cached counts, deep pages and indexes."""
 
 import time
 from datetime import timedelta
@@ -16,7 +16,7 @@ from reservation.models import Reservation
 from tests.database import READ_LIMITS
 from tests.ledger import sell_out
 
-on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's plans")
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="checks PostgreSQL's query plans")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def five(alice, event_of):
 
 @pytest.fixture
 def long_from_three(monkeypatch):
-    """Let a count of more than three be a long list's."""
+    """Treat a list of more than three rows as a long list."""
     monkeypatch.setattr(pagination, "EXACT_COUNT", 3)
     yield
     cache.clear()
@@ -146,7 +146,7 @@ def test_deep_page_takes_as_many_queries_as_any(api, routes, five, monkeypatch, 
 
 
 def plan_of_the_last(call, *switched_off):
-    """Give the plan of the last statement of a call, without these ways of PostgreSQL's: as over many rows."""
+    """Return the plan of a call's last statement, with these plan types disabled, as for a large table."""
     statements = []
 
     def remember(execute, sql, parameters, many, context):
@@ -185,7 +185,7 @@ def test_lists_have_their_indexes(api, routes, five, query, index):
         "enable_seqscan",
         "enable_bitmapscan",
         "enable_sort",
-        # Many events have the same capacity; few begin at the same moment.
+        # Many events have the same capacity, but few start at the same time.
         *(["enable_incremental_sort"] if "capacity" in query else []),
     )
 

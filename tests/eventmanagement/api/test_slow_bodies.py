@@ -1,4 +1,4 @@
-"""A client may take its time to send a body: meanwhile no transaction is open and no row is locked."""
+"""While the server waits for a request body, no transaction is open and no row is locked."""
 
 import json
 from io import BytesIO
@@ -34,7 +34,7 @@ BODIES = [
 
 
 class WatchedBody(BytesIO):
-    """A body that calls back when it is read."""
+    """A request body that calls a callback when it is read."""
 
     def __init__(self, content, callback):
         super().__init__(content)
@@ -51,7 +51,7 @@ class WatchedBody(BytesIO):
 
 @pytest.fixture
 def seen(event):
-    """Collect, each time the callback is called, whether a transaction is open and whether the event is locked."""
+    """Record at each call whether a transaction is open and whether the event is locked."""
     other = connection.copy()
     seen = []
 
@@ -69,7 +69,7 @@ def seen(event):
 
 @pytest.fixture
 def send(as_user, alice, event, seen):
-    """Send a body of Alice's that looks around when it is read."""
+    """Send a request of Alice's whose body records the state when it is read."""
 
     def send(method, address, content, content_type=JSON):
         return as_user(alice).generic(

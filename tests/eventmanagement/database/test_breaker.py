@@ -25,7 +25,7 @@ def time_out(breaker, row):
 
 
 def is_refused(breaker, row):
-    """Say whether a second attempt is refused while a first one is under way; both get through otherwise."""
+    """Return whether a second attempt is refused while a first one is waiting. Otherwise both succeed."""
     with breaker.guard(row):
         try:
             with breaker.guard(row):
@@ -170,7 +170,7 @@ def test_rows_that_nobody_asks_for_any_more_are_forgotten(breaker, monkeypatch):
     for row in (1, 2, 3, 1, 4):
         time_out(breaker, row)
 
-    # 2 had the earliest timeout.
+    # The timeout of row 2 was the earliest.
     assert len(breaker._open) == 3
     assert [is_refused(breaker, row) for row in (1, 2, 3, 4)] == [True, False, True, True]
 

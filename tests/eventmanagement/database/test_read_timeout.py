@@ -1,4 +1,4 @@
-"""Lists and searches are cut off when they take the database too long."""
+"""The statement timeout of lists and searches."""
 
 import pytest
 from django.db import connection
@@ -10,7 +10,7 @@ from eventmanagement.database.errors import read_timeout
 from reservation.models import Reservation, ReservationQuerySet
 from tests.database import slowly
 
-# Without the suite's own transaction around it, each statement is what it is in production.
+# Without a surrounding test transaction, the statements are the same as in production.
 pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such limit")
 
@@ -27,7 +27,7 @@ def limits():
 
 @pytest.fixture
 def get(as_user, alice, event, routes):
-    """Get one of the lists as alice, who attends her own event."""
+    """Request one of the lists as alice, who attends her own event."""
     Reservation.objects.book(user=alice, event_id=event.pk)
     addresses = {"events": routes.events, "reservations": routes.reservations, "attendees": routes.attendees(event)}
     client = as_user(alice)

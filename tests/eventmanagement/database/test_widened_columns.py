@@ -1,4 +1,4 @@
-"""A migration widens a column while connections are open that have used it: no request fails of it."""
+"""No request fails when a migration widens a column that open connections have prepared statements for."""
 
 import pytest
 from django.db import connection, transaction
@@ -11,10 +11,10 @@ from tests.ledger import assert_balanced, sell_out
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans every statement anew"),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has prepared statements"),
 ]
 
-# What is widened, to what, and what it was.
+# Table, column, wider type, original type.
 COLUMNS = [
     ("event_event", "title", "varchar(300)", "varchar(200)"),
     ("auth_user", "username", "varchar(160)", "varchar(150)"),
@@ -24,7 +24,7 @@ COLUMNS = [
 
 @pytest.fixture(params=COLUMNS, ids=lambda column: column[1])
 def widen(request):
-    """Give a function that widens a column from another session."""
+    """Return a function that widens a column in another session."""
     table, column, wide, narrow = request.param
     other = connection.copy()
 
@@ -39,7 +39,7 @@ def widen(request):
 
 @pytest.fixture
 def stage(alice, bob, event_of, as_user):
-    """Make everything that one action needs: an event of Alice's, where Bob has a seat, and both signed in."""
+    """Create the data for one action: an event of Alice's where Bob has a seat, and a client for each of them."""
 
     def build():
         event = event_of(alice)
@@ -166,7 +166,7 @@ def test_action_succeeds_on_a_connection_that_has_done_it_before(stage, carol, w
 
 @pytest.fixture
 def planned():
-    """Say which of the project's statements this connection has a plan of."""
+    """Return which of the project's statements are prepared on this connection."""
 
     def ask():
         with connection.cursor() as cursor:

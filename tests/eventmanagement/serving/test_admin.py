@@ -39,7 +39,7 @@ def test_search_of_seven_words_finds_nothing_and_says_why(found, path):
     assert rows
     assert messages == []
 
-    assert found(path, SEVEN) == (0, ["A search has six words at most."])
+    assert found(path, SEVEN) == (0, ["A search can have at most six words."])
 
 
 @pytest.mark.parametrize("words", ["x" * 201, '"' + SEVEN + '"'], ids=["long", "quoted"])

@@ -1,4 +1,4 @@
-"""Slow requests of one kind don't take the threads of another."""
+"""Each kind of request has its own thread pool."""
 
 import pytest
 

@@ -13,7 +13,7 @@ from reservation.models import Reservation
 
 @pytest.fixture
 def lines():
-    """What production writes to standard output from here on: each line, read as JSON."""
+    """Return the lines that production logs to standard output, parsed as JSON."""
     output = StringIO()
     [handler] = [handler for handler in logging.root.handlers if handler.name == "stdout"]
     standard = handler.setStream(output)
@@ -170,4 +170,4 @@ def test_path_can_neither_forge_nor_flood_the_log(rf, caplog, path, logged, unav
         RequestLogMiddleware(lambda request: HttpResponse())(request)
 
     [record] = caplog.records
-    assert record.getMessage().startswith(f"GET {logged}{': the database' if unavailable else ' 200 in '}")
+    assert record.getMessage().startswith(f"GET {logged}{': unavailable' if unavailable else ' 200 in '}")

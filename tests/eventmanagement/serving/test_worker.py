@@ -1,4 +1,4 @@
-"""What a worker does with its connections: no thread waits for a client, and every wait ends."""
+"""The worker's connections: no thread waits for a client, and every wait has a deadline."""
 
 import errno
 import json
@@ -19,7 +19,7 @@ POST = b"POST /api/login/ HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class Threads:
-    """The lanes' threads: each request is served at once, or waits until the test serves it."""
+    """A fake thread pool: runs each request immediately, or when the test calls ``serve``."""
 
     def __init__(self):
         self.are_busy = False
@@ -59,7 +59,7 @@ def unread(environ, start_response):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time, which passes as the test says; and how long the worker slept."""
+    """A fake clock that the test advances. It also records how long the worker slept."""
     clock = SimpleNamespace(now=1000.0, sleeps=[])
     clock.monotonic = lambda: clock.now
     clock.sleep = clock.sleeps.append
@@ -97,7 +97,7 @@ def listener():
 
 @pytest.fixture
 def connect(worker, listener):
-    """Connect a client, whose connection the worker has accepted."""
+    """Return a function that connects a client and lets the worker accept the connection."""
     clients = []
 
     def connect():
@@ -117,19 +117,19 @@ def client(connect):
 
 
 def run(worker):
-    """Let the worker's event loop do all there is to do."""
+    """Run the worker's event loop until nothing is left to do."""
     while worker.poller.select(0):
         worker.wait_for_and_dispatch_events(0)
 
 
 def send(worker, client, data):
     client.sendall(data)
-    # What was sent over loopback is there when it was sent.
+    # Data sent over the loopback interface is available immediately.
     run(worker)
 
 
 def responses(client):
-    """Read all that has arrived; say whether the worker has closed, too."""
+    """Return all data that has arrived, and whether the worker has closed the connection."""
     client.setblocking(False)
     data = b""
     try:
@@ -454,7 +454,7 @@ def test_response_that_fails_half_way_is_500_and_logged(worker, client, caplog):
 
 
 def test_full_worker_makes_room_for_a_new_client(worker, connect, clock):
-    """The place of the client who has been waited for longest, though it has more time left than the others."""
+    """It drops the connection that has been waiting for the longest, even if others have an earlier deadline."""
     worker.worker_connections = 3
     first = connect()
     send(worker, first, POST + b"Content-Length: 1000\r\n\r\n")
