@@ -40,6 +40,8 @@ forwarder_headers = ""
 # In bytes. Large enough that a query parameter with 5,000 digits reaches Django, which returns 400 for it.
 limit_request_line = 8190
 control_socket_disable = True
+# The kernel shares connections out among the workers. On one socket, a worker could accept a whole burst of them.
+reuse_port = True
 
 # No access log of gunicorn's: the application writes a line for each request, with its duration
 # and more than gunicorn knows of it (eventmanagement/serving/logs.py).

@@ -48,7 +48,7 @@ MIDDLEWARE = [
     # First, so that it measures and logs all other middleware too.
     "eventmanagement.serving.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "eventmanagement.serving.skip_for_api.PagePolicies",
+    "csp.middleware.CSPMiddleware",
     "eventmanagement.serving.middleware.RequestLimitMiddleware",
     # Before all middleware that may return HTML errors, so that errors under /api/ are JSON.
     "eventmanagement.serving.middleware.JsonErrorMiddleware",
@@ -173,9 +173,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eventmanagement.api.negotiation.LenientNegotiation",
     "DEFAULT_PAGINATION_CLASS": "eventmanagement.api.pagination.PageNumberPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    # Routers access the schema of every view at startup, and this class is cheap. describe() replaces it with
-    # drf-spectacular's AutoSchema when the document is generated.
-    "DEFAULT_SCHEMA_CLASS": "rest_framework.schemas.inspectors.ViewInspector",
+    "DEFAULT_SCHEMA_CLASS": "eventmanagement.api.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "eventmanagement.api.exceptions.exception_handler",
     # Ignore ?format=, like every unknown query parameter.
     "URL_FORMAT_OVERRIDE": None,

@@ -126,7 +126,6 @@ def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
 
 def describe(view: type[APIView], **operations: Callable[..., Any]) -> None:
     """Attach the descriptions to a view, so that the view module does not depend on drf-spectacular."""
-    view.schema = AutoSchema()
     extend_schema_view(**operations)(view)
 
 

@@ -101,7 +101,6 @@ class Connection:
         self.sock = Output()
         self.unsent = memoryview(b"")
         self.keeps_alive = False
-        self.has_been_served = False
         # The value of ``held`` that is included in the worker's total.
         self.counted = 0
 

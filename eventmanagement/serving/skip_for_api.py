@@ -1,11 +1,7 @@
 """Django middleware that is skipped for the API, whose clients use tokens and no cookies."""
 
 from collections.abc import Awaitable
-from functools import cached_property
 
-from csp.constants import HEADER
-from csp.middleware import CSPMiddleware
-from csp.utils import build_policy
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -36,17 +32,3 @@ class AdminAuthenticationMiddleware(SkipForApi, AuthenticationMiddleware):
 
 class AdminMessageMiddleware(SkipForApi, MessageMiddleware):
     """MessageMiddleware, skipped for the API."""
-
-
-class PagePolicies(CSPMiddleware):
-    """Content-Security-Policy. For API responses the header is cached: building it takes as long as a query."""
-
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if not is_api_request(request):
-            return super().process_response(request, response)
-        response.headers[HEADER] = self.policy
-        return response
-
-    @cached_property
-    def policy(self) -> str:
-        return build_policy()

@@ -19,7 +19,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from tests.hostile.probe import Probe, create_event, crowd
+from tests.hostile.probe import Probe, create_event
 from tests.hostile.test_connections import ATTACK, ATTACKS
 from tests.service import PATIENCE, ask, running_service
 
@@ -128,7 +128,7 @@ def proxy(service, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tokens(service):
-    return iter(crowd(service, 2000))
+    return iter(service.sign_in_crowd(2000))
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_guesses_of_passwords(service, probe):
 
 def test_logins_of_one_account_with_its_right_password(tmp_path):
     with running_service(tmp_path / "log") as (service, _):
-        tokens = crowd(service, 300)
+        tokens = service.sign_in_crowd(300)
         probe = Probe(service, tokens, create_event(service, tokens[0]))
         service.sign_in("mallory")
         logins = [posting(service, "/api/login/", {"username": "mallory", "password": PASSWORD})] * 60

@@ -578,31 +578,6 @@ def test_tls_is_refused_at_the_start():
         module.Worker.check_config(config, None)
 
 
-# Sharing connections with the other workers.
-
-
-def test_the_busier_a_worker_is_the_longer_it_leaves_a_connection_to_others(worker, connect, clock):
-    for _ in range(3):
-        connect()
-
-    assert clock.sleeps == [0, module.LEAD, 2 * module.LEAD]
-
-
-def test_wait_for_others_has_a_bound(worker, connect, clock, monkeypatch):
-    monkeypatch.setattr(module, "LEAD", 1)
-    connect()
-    connect()
-
-    assert clock.sleeps == [0, module.LONGEST_LEAD]
-
-
-def test_idle_connections_do_not_count(worker, connect, clock):
-    send(worker, connect(), GET)
-    connect()
-
-    assert clock.sleeps == [0, 0]
-
-
 def test_connection_that_another_took_meanwhile_is_not_missed(worker, listener):
     worker.accept(listener)
 
