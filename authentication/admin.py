@@ -6,7 +6,7 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import admin as auth_admin
 from django.contrib.auth.forms import AdminPasswordChangeForm, UsernameField
-from django.contrib.auth.models import AbstractUser, User
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
@@ -31,7 +31,10 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
     hash of the password hash, and every request compares it and checks ``is_active``.
     """
 
-    # On the server, Django's own form limits the length of neither field.
+    # The login view always passes it.
+    request: HttpRequest
+
+    # Django's own fields leave these lengths to the browser.
     username = UsernameField(max_length=LONGEST_USERNAME, widget=forms.TextInput(attrs={"autofocus": True}))
     password = forms.CharField(
         max_length=LONGEST_PASSWORD,
@@ -40,10 +43,10 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
     )
 
     def clean(self) -> dict[str, Any]:
-        credentials = {field: self.cleaned_data.get(field) for field in ("username", "password")}
-        if all(credentials.values()):
+        username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if username and password:
             try:
-                self.user_cache = log_in(self.request, **credentials)
+                self.user_cache = log_in(self.request, username, password)
             except TooManyAttempts as refusal:
                 raise ValidationError(str(refusal), code=refusal.code) from None
             if self.user_cache is None:
@@ -58,9 +61,9 @@ class TokenRevokingPasswordForm(AdminPasswordChangeForm):
     It can also disable the password: then no validator hears of the change.
     """
 
-    def save(self, commit: bool = True) -> AbstractUser:
+    def save(self, commit: bool = True) -> User:
         # Hashed before the transaction: a hash takes its time, and on SQLite nobody could write meanwhile.
-        user = super().save(commit=False)
+        user: User = super().save(commit=False)
         if commit:
             with transaction.atomic():
                 user.save()
@@ -79,14 +82,19 @@ class UserAdmin(auth_admin.UserAdmin):
     actions = ["revoke_tokens"]
 
     @admin.action(permissions=["change"], description="Revoke the tokens of selected %(verbose_name_plural)s")
-    def revoke_tokens(self, request: HttpRequest, users: QuerySet) -> None:
-        """Revoke the tokens of these users, and log it in the admin history of each user who had a token."""
+    def revoke_tokens(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        """Revoke the tokens of these users, with an entry in the history of each who had one."""
         with transaction.atomic():
             holders = list(users.filter(auth_token__isnull=False))
             for start in range(0, len(holders), BATCH):
                 batch = holders[start : start + BATCH]
                 Token.objects.filter(user__in=batch).delete()
-                LogEntry.objects.log_actions(request.user.pk, batch, CHANGE, "Revoked the API token.")
+                LogEntry.objects.log_actions(
+                    request.user.pk,  # type: ignore[arg-type]  # None for an anonymous user, whom the admin refuses.
+                    batch,
+                    CHANGE,
+                    "Revoked the API token.",
+                )
         if not holders:
             self.message_user(request, "None of the selected users has a token.", messages.INFO)
             return

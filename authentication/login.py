@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib.auth import authenticate
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from rest_framework.request import Request
 
@@ -14,7 +14,7 @@ from eventmanagement.serving.client_ip import client_ip
 ATTEMPTS_PER_FAILURE = 10
 
 
-def log_in(request: HttpRequest | Request, username: str, password: str) -> AbstractUser | None:
+def log_in(request: HttpRequest | Request, username: str, password: str) -> User | None:
     """Give the account of this username and password, or None.
 
     Raises TooManyAttempts, whatever the password, once too many have failed from this address, or for this
@@ -24,21 +24,20 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> Abst
     """
     ip = client_ip(request)
     limits = [
-        (settings.THROTTLE_LOGIN, "login", ip, username),
-        (settings.THROTTLE_LOGIN_ADDRESS, "login_address", ip),
+        (settings.THROTTLE_LOGIN, ("login", ip, username)),
+        (settings.THROTTLE_LOGIN_ADDRESS, ("login_address", ip)),
     ]
-    for limit in limits:
-        AttemptWindow.objects.refuse_if_spent(*limit)
+    for rate, subject in limits:
+        AttemptWindow.objects.refuse_if_spent(rate, *subject)
     # Counted before the hash, which is what it limits.
     AttemptWindow.objects.spend(_all_attempts(settings.THROTTLE_LOGIN), "login_attempt", ip, username)
     user = authenticate(request, username=username, password=password)
-    for limit in limits:
+    for rate, subject in limits:
         if user is None:
-            AttemptWindow.objects.spend(*limit)
+            AttemptWindow.objects.spend(rate, *subject)
         else:
-            # Many guesses sent at the same time all pass the first check, because no failure is counted yet. This
-            # second check stops the right guess among them.
-            AttemptWindow.objects.refuse_if_spent(*limit)
+            # Of many guesses sent at once all pass the first check; the right one must not pass this.
+            AttemptWindow.objects.refuse_if_spent(rate, *subject)
     return user
 
 

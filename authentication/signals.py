@@ -3,18 +3,15 @@
 from collections.abc import Collection
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 
 from authentication.tokens import revoke_token, revoke_token_of_other_password
 
-User = get_user_model()
-
 
 @receiver(pre_save, sender=User)
-def revoke_token_first(instance: AbstractUser, update_fields: Collection[str] | None, **kwargs: Any) -> None:
+def revoke_token_first(instance: User, update_fields: Collection[str] | None, **kwargs: Any) -> None:
     """Revoke the token of a user who is about to be saved as inactive or with another hash of a password.
 
     Outside a transaction each statement is committed by itself. If the revocation fails, nothing is saved: the
@@ -30,8 +27,8 @@ def revoke_token_first(instance: AbstractUser, update_fields: Collection[str] | 
 
 
 @receiver(post_save, sender=User)
-def revoke_token_of_inactive_user(instance: AbstractUser, **kwargs: Any) -> None:
-    """Revoke the token of a user who is saved as inactive, so that it stays invalid after a reactivation.
+def revoke_token_of_inactive_user(instance: User, **kwargs: Any) -> None:
+    """Revoke the token of a user who is saved as inactive, so that it is void after a reactivation too.
 
     ``QuerySet.update(is_active=False)`` sends no signal. The token is then rejected while the user is inactive,
     but works again after a reactivation.
@@ -44,9 +41,10 @@ def _writes(field: str, update_fields: Collection[str] | None) -> bool:
     return update_fields is None or field in update_fields
 
 
-def _only_upgrades_hash(user: AbstractUser, update_fields: Collection[str] | None) -> bool:
+def _only_upgrades_hash(user: User, update_fields: Collection[str] | None) -> bool:
     """Say whether ``check_password()`` saves the same password with a hash of a newer kind.
 
     It writes this field alone, without the raw password that ``set_password()`` leaves until the user is saved.
     """
-    return update_fields == {"password"} and user._password is None and user.has_usable_password()
+    has_raw_password = user._password is not None  # type: ignore[attr-defined]  # Unknown to the stubs.
+    return update_fields == {"password"} and not has_raw_password and user.has_usable_password()

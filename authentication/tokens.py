@@ -2,11 +2,9 @@
 
 import re
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
 from rest_framework import authentication
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
@@ -15,9 +13,7 @@ from rest_framework.request import Request
 from eventmanagement.database.errors import Unavailable
 from eventmanagement.database.queries import PreparedQuery
 
-User = get_user_model()
-
-# The format of Token.generate_key: twenty random bytes in hexadecimal.
+# What Token.generate_key makes: twenty random bytes in hexadecimal.
 KEY_LENGTH = 40
 KEY = re.compile("[0-9a-f]+")
 # In characters: enough for the keyword, several spaces and the key.
@@ -34,7 +30,7 @@ USER_BY_TOKEN = PreparedQuery(
 class TokenAuthentication(authentication.TokenAuthentication):
     """REST framework's TokenAuthentication, but queries the database only for strings that can be a token."""
 
-    def authenticate(self, request: HttpRequest | Request) -> tuple[AbstractUser, Token] | None:
+    def authenticate(self, request: Request) -> tuple[User, Token] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
         if len(header) <= LONGEST_HEADER:
             return super().authenticate(request)
@@ -43,7 +39,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
             raise AuthenticationFailed("Invalid token.")
         return None
 
-    def authenticate_credentials(self, key: str) -> tuple[AbstractUser, Token]:
+    def authenticate_credentials(self, key: str) -> tuple[User, Token]:
         user = len(key) == KEY_LENGTH and KEY.fullmatch(key) and USER_BY_TOKEN.first(key=key)
         if not user:
             raise AuthenticationFailed("Invalid token.")
@@ -52,8 +48,8 @@ class TokenAuthentication(authentication.TokenAuthentication):
         return user, Token(key=key, user=user)
 
 
-def get_or_create_token(user: AbstractUser, password: str) -> Token | None:
-    """Return the token of a user whose password has just been checked. Creates the token if there is none.
+def get_or_create_token(user: User, password: str) -> Token | None:
+    """Give the token of a user whose password has just been checked; create it if there is none.
 
     Returns None if the password was changed, or the user was deactivated or deleted, since the check. The user's
     row is locked here: a concurrent change of the user waits for the lock, and then finds the token and revokes it.
@@ -80,11 +76,11 @@ def get_or_create_token(user: AbstractUser, password: str) -> Token | None:
     raise Unavailable("the password or the token of this user changed during every attempt")
 
 
-def revoke_token(user: AbstractUser) -> None:
-    """Delete the user's token, if there is one."""
+def revoke_token(user: User) -> None:
+    """Delete the user's token, if there is one: no request is authenticated by it any more."""
     Token.objects.filter(user=user).delete()
 
 
-def revoke_token_of_other_password(user: AbstractUser) -> None:
+def revoke_token_of_other_password(user: User) -> None:
     """Delete the user's token if the stored hash of the password is not the one that this instance has."""
     Token.objects.filter(user=user).exclude(user__password=user.password).delete()

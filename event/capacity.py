@@ -16,7 +16,7 @@ class WholeNumber(Cast):
     def __init__(self, expression: Any) -> None:
         super().__init__(expression, IntegerField())
 
-    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
         # SQLite's CAST drops the fraction, and makes the largest integer of anything larger. NULL instead of
         # that integer is an error: the column refuses it.
         template = f"NULLIF(CAST(ROUND(%(expressions)s) AS %(db_type)s), {BigIntegerField.MAX_BIGINT})"

@@ -50,7 +50,7 @@ def waits_briefly() -> LockTimeout:
     return LockTimeout(settings.BOOKING_LOCK_TIMEOUT)
 
 
-class EventQuerySet(models.QuerySet):
+class EventQuerySet(models.QuerySet["Event"]):
     def not_started(self) -> "EventQuerySet":
         """Return the events that have not started, according to the database's clock."""
         return self.filter(NOT_STARTED)
@@ -62,8 +62,8 @@ class EventQuerySet(models.QuerySet):
         return self.exclude(BOOKABLE)
 
     def with_words(self, words: Sequence[str]) -> "EventQuerySet":
-        """Return the events that contain every word in the title or the description, ignoring case."""
-        conditions = [Q(title__icontains=word) | Q(description__icontains=word) for word in words]
+        """Events that have each of the words in their title or description, whatever its case."""
+        conditions: list[Q | Expression] = [Q(title__icontains=word) | Q(description__icontains=word) for word in words]
         if connections[self.db].vendor == "postgresql":
             conditions += [has_pairs_of(word) for word in words if len(word) == PAIR]
         return self.filter(*conditions)
@@ -99,7 +99,7 @@ class EventQuerySet(models.QuerySet):
                 log_seats("resized", event=event_id, seats_left=seats_left)
         return updated
 
-    update.alters_data = True
+    update.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
 
     def _by_capacity(self, event_ids: list[int], capacity: int | WholeNumber) -> dict[int | None, list[int]]:
         """The ids of locked events by their new capacities.
@@ -123,10 +123,13 @@ class EventQuerySet(models.QuerySet):
         """Write the seats that remain, for the ledger's own methods; return the number of events."""
         return super().update(seats_remaining=seats_remaining)
 
-    move_seats.alters_data = True
+    move_seats.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
 
-    def bulk_create(self, objs: Iterable["Event"], batch_size: int | None = None, **options: Any) -> list["Event"]:
-        """Create the events with all seats free.
+    # Further options by name alone.
+    def bulk_create(  # type: ignore[override]
+        self, objs: Iterable["Event"], batch_size: int | None = None, **options: Any
+    ) -> list["Event"]:
+        """Create the events with all their seats.
 
         Raises TypeError for ``update_conflicts``, which would overwrite existing events, and ValueError for a
         capacity that is not a whole number.
@@ -151,7 +154,7 @@ class EventQuerySet(models.QuerySet):
                 whole_number(event.capacity)
         return super().bulk_update(events, fields, batch_size)
 
-    bulk_update.alters_data = True
+    bulk_update.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Lock the events, then delete them with their reservations."""
@@ -160,11 +163,14 @@ class EventQuerySet(models.QuerySet):
                 log_seats("deleted", event=event_id, seats_left=0)
             return super().delete()
 
-    delete.alters_data = True
-    delete.queryset_only = True
+    delete.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
+    delete.queryset_only = True  # type: ignore[attr-defined]  # A function's attribute.
 
 
-class EventManager(models.Manager.from_queryset(EventQuerySet)):
+EventManagerFromQuerySet = models.Manager.from_queryset(EventQuerySet)
+
+
+class EventManager(EventManagerFromQuerySet["Event"]):
     def take_seat(self, event_id: int) -> "Event":
         """Claim one seat; return the event as it is with that seat taken.
 
@@ -175,7 +181,7 @@ class EventManager(models.Manager.from_queryset(EventQuerySet)):
             taken = self.seats_to_take(event_id).move_seats(F("seats_remaining") - 1)
         event = self.annotate(has_started=STARTED).get(pk=event_id)
         if not taken:
-            raise EventStarted if event.has_started else SoldOut
+            raise EventStarted if event.has_started else SoldOut  # type: ignore[attr-defined]  # Annotated.
         return event
 
     def seats_to_take(self, event_id: int) -> EventQuerySet:
@@ -313,8 +319,9 @@ class Event(models.Model):
                 self.resize(self.capacity)
             super().save(update_fields=set(update_fields) - {"capacity", "seats_remaining"}, **options)
 
-    def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
-        """Lock the event, then delete it with its reservations."""
+    # Options by name alone, as for save.
+    def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]
+        """Delete the event, locked before the reservations that go with it."""
         with transaction.atomic():
             for event_id in Event.objects.filter(pk=self.pk).lock():
                 log_seats("deleted", event=event_id, seats_left=0)
@@ -337,7 +344,8 @@ class Event(models.Model):
         capacity = whole_number(capacity)
         events = Event.objects.filter(pk=self.pk)
         is_enough = Q(seats_remaining__gte=F("capacity") - capacity)
-        resized = events.filter(is_enough).exclude(capacity=capacity).update(capacity=capacity)
-        if not resized and not events.filter(capacity=capacity).exists():
+        is_same = Q(capacity=capacity)
+        resized = events.filter(is_enough).exclude(is_same).update(capacity=capacity)
+        if not resized and not events.filter(is_same).exists():
             raise CapacityBelowReserved(events.only("capacity", "seats_remaining").get().reserved)
         self.refresh_from_db(fields=["capacity", "seats_remaining"])

@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from event.admin import EventAdmin as PlainEventAdmin
-from event.models import Event, EventQuerySet
+from event.models import Event
 from eventmanagement.refusals import Refusal
 from eventmanagement.serving.admin import LimitedSearchMixin
 from reservation.exceptions import AlreadyReserved
@@ -29,14 +29,15 @@ MOST_SHOWN = 20
 
 
 def link_to_page(row: Model, text: object) -> SafeString:
-    return format_html('<a href="{}">{}</a>', reverse(admin_urlname(row._meta, "change"), args=[row.pk]), text)
-
-
-def link_to_list(model: type[Model], text: str, **lookups: object) -> SafeString:
-    """Return a link to the model's change list, filtered by these lookups."""
     return format_html(
-        '<a href="{}?{}">{}</a>', reverse(admin_urlname(model._meta, "changelist")), urlencode(lookups), text
+        '<a href="{}">{}</a>', reverse(admin_urlname(row._meta, SafeString("change")), args=[row.pk]), text
     )
+
+
+def link_to_list(model: type[Model], text: str, **lookups: int) -> SafeString:
+    """Link to the model's list, with only the rows that these lookups find."""
+    url = reverse(admin_urlname(model._meta, SafeString("changelist")))
+    return format_html('<a href="{}?{}">{}</a>', url, urlencode(lookups), text)
 
 
 def listed(links: Iterable[tuple[SafeString, datetime]], *more: SafeString) -> SafeString:
@@ -51,7 +52,8 @@ class ReservationAdminForm(forms.ModelForm):
     """Books a seat for a user. A refused booking is a form error."""
 
     def clean(self) -> dict[str, Any]:
-        data = super().clean()
+        super().clean()
+        data = self.cleaned_data
         if not self.errors:
             try:
                 self.instance = Reservation.objects.book(user=data["user"], event_id=data["event"].pk)
@@ -93,7 +95,7 @@ class ReservationAdmin(LimitedSearchMixin, admin.ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Reservation | None = None) -> bool:
         return False
 
-    def get_fields(self, request: HttpRequest, obj: Reservation | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Reservation | None = None) -> list[Any]:
         return ["event", "user", "created_at"] if obj else ["event", "user"]
 
     def save_model(self, request: HttpRequest, obj: Reservation, form: forms.ModelForm, change: bool) -> None:
@@ -109,7 +111,7 @@ class EventAdmin(PlainEventAdmin):
 
     readonly_fields = [*PlainEventAdmin.readonly_fields, "attendees"]
 
-    def get_fieldsets(self, request: HttpRequest, obj: Event | None = None) -> list:
+    def get_fieldsets(self, request: HttpRequest, obj: Event | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or not request.user.has_perm("reservation.view_reservation"):
             return fieldsets
@@ -126,22 +128,23 @@ class EventAdmin(PlainEventAdmin):
             ),
         )
 
-    def get_deleted_objects(self, events: EventQuerySet | list[Event], request: HttpRequest) -> tuple:
-        """Show only the number of reservations to be deleted. Django's page would load and list every one of them."""
+    def get_deleted_objects(self, events: Iterable[Event], request: HttpRequest) -> tuple:
+        """Count the reservations that go with the events: the stock page reads and names every one of them."""
         described = [format_html("Event: {} (booked: {})", event, event.reserved) for event in events]
         counts = {"events": len(described), "reservations": sum(event.reserved for event in events)}
         may_delete = request.user.has_perm("reservation.delete_reservation") or not counts["reservations"]
         return described, counts, set() if may_delete else {"reservation"}, []
 
 
-# Extend the user admin that is registered, which may be another app's.
+# The class that is registered already may be another app's: it adds to Django's, and this app to it.
+# mypy takes no base class that is known at runtime only.
 RegisteredUserAdmin = type(admin.site.get_model_admin(User))
 admin.site.unregister(User)
 
 
 @admin.register(User)
-class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):
-    """The user admin, extended with the events that a user organizes and attends."""
+class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):  # type: ignore[misc, valid-type]
+    """Users with what they organize and attend."""
 
     readonly_fields = ["organizes", "attends"]
 
@@ -159,10 +162,10 @@ class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):
         described, counts, missing, protected = super().get_deleted_objects(users, request)
         cancelled = Reservation.objects.filter(user__in=[user.pk for user in users]).count()
         if cancelled:
-            described = [*described, f"Reservations to be cancelled: {cancelled}"]
-            counts = counts | {Reservation._meta.verbose_name_plural: cancelled}
+            described = [*described, f"Reservations that are cancelled: {cancelled}"]
+            counts = counts | {str(Reservation._meta.verbose_name_plural): cancelled}
             if not request.user.has_perm("reservation.delete_reservation"):
-                missing = missing | {Reservation._meta.verbose_name}
+                missing = missing | {str(Reservation._meta.verbose_name)}
         return described, counts, missing, protected
 
     @admin.display(description="organizes")

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
@@ -29,7 +29,7 @@ MOST_TRIES = 10
 BATCH = 1000
 
 
-def book(user: AbstractUser, event_id: int) -> "models.Reservation":
+def book(user: User, event_id: int) -> "models.Reservation":
     """Reserve one seat for the user; return the reservation, with the event as it is with that seat taken.
 
     Raises AlreadyReserved, EventStarted or SoldOut; Event.DoesNotExist; or Unavailable if the event's row stays locked
@@ -49,12 +49,12 @@ def book(user: AbstractUser, event_id: int) -> "models.Reservation":
     raise Unavailable(f"event {event_id} could not be booked in {MOST_TRIES} tries")
 
 
-def body() -> Callable[[AbstractUser, int], "models.Reservation | None"]:
+def body() -> Callable[[User, int], "models.Reservation | None"]:
     """Choose how to try: in one statement where that does the same, in a transaction elsewhere."""
     return booking_sql.book_in_one_statement if booking_sql.is_supported() else book_in_a_transaction
 
 
-def book_in_a_transaction(user: AbstractUser, event_id: int) -> "models.Reservation | None":
+def book_in_a_transaction(user: User, event_id: int) -> "models.Reservation | None":
     """Try to book, on any database. This is the specification of booking.
 
     Raises the reason that speaks against it, or returns None if the last seat was taken meanwhile.
@@ -83,14 +83,14 @@ class Objections(NamedTuple):
             raise SoldOut
 
 
-def objections(user_id: int, event_id: int) -> QuerySet:
+def objections(user_id: int, event_id: int) -> QuerySet[Event, tuple[int | None, bool, int]]:
     """The event's row as ``Objections`` of this user."""
     held = Subquery(held_by(user_id).values("pk")[:1])
     state = Event.objects.filter(pk=event_id).order_by().annotate(held=held, has_started=STARTED)
     return state.values_list("held", "has_started", "seats_remaining")
 
 
-def held_by(user_id: int) -> QuerySet:
+def held_by(user_id: int) -> "QuerySet[models.Reservation]":
     """The user's reservation of the event that the query around it is about.
 
     It is found among the user's reservations, which are few. The sum keeps PostgreSQL from searching the event's
@@ -105,7 +105,7 @@ def cancel(reservation_id: int | None) -> None:
     Raises EventStarted; AlreadyCancelled if the reservation does not exist any more; or Unavailable if the event's row
     stays locked.
     """
-    reservation = models.Reservation.objects.filter(pk=reservation_id)
+    reservation = models.Reservation.objects.filter(pk=reservation_id)  # type: ignore[misc]  # None finds nothing.
     try:
         with transaction.atomic():
             # The row says whose seat it is and where: an instance may have been changed.
@@ -119,7 +119,7 @@ def cancel(reservation_id: int | None) -> None:
         raise AlreadyCancelled from None
 
 
-def release(reservations: QuerySet) -> tuple[int, dict[str, int]]:
+def release(reservations: "QuerySet[models.Reservation]") -> tuple[int, dict[str, int]]:
     """Delete reservations and free their seats, also of events that have started; return what Django's delete does.
 
     Frees only the seats of rows that this transaction really deleted.
@@ -147,7 +147,7 @@ def _release(event_id: int, reservation_ids: list[int]) -> int:
     return deleted
 
 
-def _delete(reservations: QuerySet) -> int:
+def _delete(reservations: "QuerySet[models.Reservation]") -> int:
     """Delete rows whose seats the caller frees; return how many there were."""
     deleted, _ = QuerySet.delete(reservations)
     return deleted

@@ -7,8 +7,9 @@ that saves. tests/reservation/ runs over both.
 
 from contextlib import nullcontext
 from functools import cache
+from typing import Any
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Exists, F, Field
 from django.db.models.fields import NOT_PROVIDED
@@ -46,7 +47,7 @@ def is_supported() -> bool:
     return connection.vendor == "postgresql" and not listens
 
 
-def book_in_one_statement(user: AbstractUser, event_id: int) -> "models.Reservation | None":
+def book_in_one_statement(user: User, event_id: int) -> "models.Reservation | None":
     """Do what ``booking.book_in_a_transaction`` does.
 
     A user who holds a seat waits for no lock: the update's condition leaves the event alone.
@@ -57,7 +58,7 @@ def book_in_one_statement(user: AbstractUser, event_id: int) -> "models.Reservat
         return _book(user, event_id)
 
 
-def _book(user: AbstractUser, event_id: int) -> "models.Reservation | None":
+def _book(user: User, event_id: int) -> "models.Reservation | None":
     new = models.Reservation(user=user, event_id=event_id)
     values = {field.attname: field.get_db_prep_save(field.pre_save(new, True), connection) for field in inserted()}
     with EVENT_LOCKS.guard(event_id):
@@ -84,7 +85,7 @@ def _book(user: AbstractUser, event_id: int) -> "models.Reservation | None":
 
 
 @cache
-def inserted() -> list[Field]:
+def inserted() -> list["Field[Any, Any]"]:
     """The reservation's columns that Python gives values: all but the event and what the database makes."""
     columns = models.Reservation._meta.concrete_fields
     return [

@@ -7,7 +7,7 @@ who may do so, and when (booking.py). Fixtures and SQL are not checked: ``manage
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.db.models import Index, UniqueConstraint
 
@@ -19,11 +19,11 @@ from reservation import booking
 NOT_EDITED = "A reservation is not edited: cancel it and book again."
 
 
-class ReservationQuerySet(models.QuerySet):
+class ReservationQuerySet(models.QuerySet["Reservation"]):
     def update(self, **changes: Any) -> int:
         raise TypeError(NOT_EDITED)
 
-    update.alters_data = True
+    update.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
 
     def bulk_create(self, *args: Any, **options: Any) -> list["Reservation"]:
         raise TypeError("Reservations can't be created in bulk. Book them one by one.")
@@ -32,12 +32,15 @@ class ReservationQuerySet(models.QuerySet):
         """Delete the reservations and free their seats, also of events that have started."""
         return booking.release(self)
 
-    delete.alters_data = True
-    delete.queryset_only = True
+    delete.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
+    delete.queryset_only = True  # type: ignore[attr-defined]  # A function's attribute.
 
 
-class ReservationManager(models.Manager.from_queryset(ReservationQuerySet)):
-    def book(self, *, user: AbstractUser, event_id: int) -> "Reservation":
+ReservationManagerFromQuerySet = models.Manager.from_queryset(ReservationQuerySet)
+
+
+class ReservationManager(ReservationManagerFromQuerySet["Reservation"]):
+    def book(self, *, user: User, event_id: int) -> "Reservation":
         """Reserve one seat for the user: see ``booking.book``."""
         return booking.book(user, event_id)
 
@@ -90,7 +93,8 @@ class Reservation(models.Model):
             self.refresh_from_db(fields=["created_at"])
             self.log_taken()
 
-    def delete(self, **options: Any) -> tuple[int, dict[str, int]]:
+    # Options by name alone, as for save.
+    def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]
         """Delete the row and free its seat, also after the event has started."""
         return Reservation.objects.filter(pk=self.pk).delete()
 

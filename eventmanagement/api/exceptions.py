@@ -30,7 +30,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """
     if isinstance(error, TooManyAttempts):
         response = rest_framework_handler(Throttled(error.wait), context)
-        response.data["code"] = error.code
+        response.data["code"] = error.code  # type: ignore[union-attr]  # Not None for this error.
         return response
     if isinstance(error, Refusal):
         return Response(refusal_body(error), status.HTTP_400_BAD_REQUEST)
@@ -40,7 +40,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = ParseError("The request body could not be read.")
     response = rest_framework_handler(error, context)
     if isinstance(error, NotAuthenticated):
-        response["WWW-Authenticate"] = "Token"
+        response["WWW-Authenticate"] = "Token"  # type: ignore[index]  # Not None for this error.
     return response
 
 

@@ -6,7 +6,7 @@ statements are run often enough for that to matter: finding a token, reading an 
 
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.core.exceptions import FullResultSet
 from django.db import connections
@@ -15,6 +15,8 @@ from django.db.models.functions import Now
 from django.db.models.sql.compiler import SQLCompiler
 
 from eventmanagement.database.postgresql import Prepared
+
+ModelT = TypeVar("ModelT", bound=Model)
 
 
 class Parameter(str):
@@ -39,10 +41,11 @@ class Statement(NamedTuple):
         parameters = [values[each] if isinstance(each, Parameter) else each for each in self.parameters]
         with connections[using].cursor() as cursor:
             cursor.execute(self.sql, parameters)
-            return cursor.fetchone()
+            row: tuple[Any, ...] | None = cursor.fetchone()
+            return row
 
 
-class PreparedQuery:
+class PreparedQuery(Generic[ModelT]):
     """Finds one row of a model by a query whose SQL is written once.
 
     ``query`` returns the queryset for its arguments. On PostgreSQL it is called once, with a placeholder for each of
@@ -50,12 +53,12 @@ class PreparedQuery:
     them unless some are named.
     """
 
-    def __init__(self, query: Callable[..., QuerySet], fields: Sequence[str] = (), **placeholders: Any) -> None:
+    def __init__(self, query: Callable[..., QuerySet[ModelT]], fields: Sequence[str] = (), **placeholders: Any) -> None:
         self.query = query
         self.fields = fields
         self.placeholders = placeholders
 
-    def first(self, **values: Any) -> Model | None:
+    def first(self, **values: Any) -> ModelT | None:
         """Return the first row that the query finds for these values, or None."""
         queryset, fields, statement = self.prepared
         if connections[queryset.db].vendor != "postgresql":
@@ -64,7 +67,7 @@ class PreparedQuery:
         return None if row is None else queryset.model.from_db(queryset.db, fields, row)
 
     @cached_property
-    def prepared(self) -> tuple[QuerySet, list[str], Statement]:
+    def prepared(self) -> tuple[QuerySet[ModelT], list[str], Statement]:
         queryset = self.query(**self.placeholders).order_by()
         fields = list(self.fields) or column_names(queryset.model)
         return queryset, fields, select(queryset.values_list(*fields), **self.placeholders)
@@ -76,7 +79,7 @@ def column_names(model: type[Model]) -> list[str]:
     return [field.attname for field in model._meta.concrete_fields]
 
 
-def select(queryset: QuerySet, **placeholders: Any) -> Statement:
+def select(queryset: QuerySet[Any, Any], **placeholders: Any) -> Statement:
     """Return the statement that a queryset would execute, with parameters for these placeholders."""
     return _statement(*queryset.query.sql_with_params(), placeholders)
 
@@ -85,7 +88,9 @@ def capture(write: Callable[[], Any], using: str, **placeholders: Any) -> Statem
     """Return the one statement that a write of the ORM would execute, without executing it."""
     executed = []
 
-    def keep(execute: Callable, sql: str, parameters: Sequence[Any], many: bool, context: dict[str, Any]) -> None:
+    def keep(
+        execute: Callable[..., Any], sql: str, parameters: Sequence[Any], many: bool, context: dict[str, Any]
+    ) -> None:
         executed.append((sql, parameters))
 
     with connections[using].execute_wrapper(keep):
@@ -112,16 +117,16 @@ class LockTimeout(Func):
     def __init__(self, duration: str) -> None:
         super().__init__(Value(duration))
 
-    def as_sql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: SQLCompiler, connection: Any, *args: Any, **context: Any) -> tuple[str, Any]:
         # Django leaves such a condition out.
         raise FullResultSet
 
-    def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+    def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
         return super().as_sql(compiler, connection, **context)
 
 
 class ClockTimestamp(Now):
     """The time at which the database evaluates it: after a wait for a lock, unlike the statement's own time."""
 
-    def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+    def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
         return self.as_sql(compiler, connection, template="CLOCK_TIMESTAMP()", **context)

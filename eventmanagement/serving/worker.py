@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
-from selectors import EVENT_READ, EVENT_WRITE
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Any
 
 from django.conf import settings
@@ -75,7 +75,7 @@ class Lanes:
     def __init__(self) -> None:
         self._pools = {lane: ThreadPoolExecutor(count, thread_name_prefix=lane) for lane, count in THREADS.items()}
 
-    def submit(self, lane: Lane, function: Callable, *arguments: Any) -> Future:
+    def submit(self, lane: Lane, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         return self._pools[lane].submit(function, *arguments)
 
     def shutdown(self, wait: bool) -> None:
@@ -85,6 +85,10 @@ class Lanes:
 
 class Worker(ThreadWorker):
     """Serves HTTP/1 without TLS. The lanes define the number of threads; the setting ``threads`` is ignored."""
+
+    # Set by gunicorn before the event loop begins.
+    poller: BaseSelector
+    tpool: Lanes
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -240,9 +244,9 @@ class Worker(ThreadWorker):
 
     # Sending the response (in the event loop).
 
-    def finish_request(self, connection: Connection, future: Future) -> None:
-        """Continue with the connection after its thread has finished."""
-        self.in_lane[connection.lane] -= 1
+    def finish_request(self, connection: Connection, future: Future[bool]) -> None:
+        """Take a connection back from its thread."""
+        self.in_lane[connection.lane] -= 1  # type: ignore[index]  # Not None once queued.
         if future.cancelled():
             return
         with self.isolated(connection):
@@ -355,7 +359,7 @@ class Worker(ThreadWorker):
                     self.refuse(connection, TimeoutError())
                 elif connection.state is not State.QUEUED:
                     self.drop(connection)
-                elif connection.future.cancel():
+                elif connection.future.cancel():  # type: ignore[union-attr]  # Not None while queued.
                     self.refuse(connection, Unavailable())
 
     def drop(self, connection: Connection) -> None:
