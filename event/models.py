@@ -6,7 +6,7 @@ several events in the order of their ids.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -292,8 +292,8 @@ class Event(models.Model):
         if self.start_time and starts_too_early(self.start_time) and not unmoved.exists():
             raise ValidationError({"start_time": STARTS_TOO_EARLY})
 
-    def save(self, *, update_fields: Collection[str] | None = None, **options: Any) -> None:
-        """Save the event, but never the instance's ``seats_remaining``, which may be outdated.
+    def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Write the event, but never its count of seats as it was when the event was read.
 
         A new event starts with all seats free. A changed capacity is saved by ``resize``, which may raise
         CapacityBelowReserved. Raises ValueError for a capacity that is not a whole number. If the capacity was an
@@ -314,10 +314,11 @@ class Event(models.Model):
                 for field in self._meta.concrete_fields
                 if not field.primary_key and field.attname not in unloaded
             ]
+        written = set(update_fields)
         with transaction.atomic():
-            if "capacity" in update_fields:
+            if "capacity" in written:
                 self.resize(self.capacity)
-            super().save(update_fields=set(update_fields) - {"capacity", "seats_remaining"}, **options)
+            super().save(update_fields=written - {"capacity", "seats_remaining"}, **options)
 
     # Options by name alone, as for save.
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]
