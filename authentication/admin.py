@@ -34,7 +34,7 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
     # The login view always passes it.
     request: HttpRequest
 
-    # Django's own fields leave these lengths to the browser.
+    # On the server, Django's own form limits the length of neither field.
     username = UsernameField(max_length=LONGEST_USERNAME, widget=forms.TextInput(attrs={"autofocus": True}))
     password = forms.CharField(
         max_length=LONGEST_PASSWORD,
@@ -83,7 +83,7 @@ class UserAdmin(auth_admin.UserAdmin):
 
     @admin.action(permissions=["change"], description="Revoke the tokens of selected %(verbose_name_plural)s")
     def revoke_tokens(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """Revoke the tokens of these users, with an entry in the history of each who had one."""
+        """Revoke the tokens of these users, and log it in the admin history of each user who had a token."""
         with transaction.atomic():
             holders = list(users.filter(auth_token__isnull=False))
             for start in range(0, len(holders), BATCH):

@@ -36,7 +36,8 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> User
         if user is None:
             AttemptWindow.objects.spend(rate, *subject)
         else:
-            # Of many guesses sent at once all pass the first check; the right one must not pass this.
+            # Many guesses sent at the same time all pass the first check, because no failure is counted yet. This
+            # second check stops the right guess among them.
             AttemptWindow.objects.refuse_if_spent(rate, *subject)
     return user
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from eventmanagement.database.errors import Unavailable
 from eventmanagement.database.queries import PreparedQuery
 
-# What Token.generate_key makes: twenty random bytes in hexadecimal.
+# The format of Token.generate_key: twenty random bytes in hexadecimal.
 KEY_LENGTH = 40
 KEY = re.compile("[0-9a-f]+")
 # In characters: enough for the keyword, several spaces and the key.
@@ -77,7 +77,7 @@ def get_or_create_token(user: User, password: str) -> Token | None:
 
 
 def revoke_token(user: User) -> None:
-    """Delete the user's token, if there is one: no request is authenticated by it any more."""
+    """Delete the user's token, if there is one."""
     Token.objects.filter(user=user).delete()
 
 

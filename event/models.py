@@ -62,7 +62,7 @@ class EventQuerySet(models.QuerySet["Event"]):
         return self.exclude(BOOKABLE)
 
     def with_words(self, words: Sequence[str]) -> "EventQuerySet":
-        """Events that have each of the words in their title or description, whatever its case."""
+        """Return the events that contain every word in the title or the description, ignoring case."""
         conditions: list[Q | Expression] = [Q(title__icontains=word) | Q(description__icontains=word) for word in words]
         if connections[self.db].vendor == "postgresql":
             conditions += [has_pairs_of(word) for word in words if len(word) == PAIR]
@@ -322,7 +322,7 @@ class Event(models.Model):
 
     # Options by name alone, as for save.
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]
-        """Delete the event, locked before the reservations that go with it."""
+        """Lock the event, then delete it with its reservations."""
         with transaction.atomic():
             for event_id in Event.objects.filter(pk=self.pk).lock():
                 log_seats("deleted", event=event_id, seats_left=0)

@@ -35,7 +35,7 @@ def link_to_page(row: Model, text: object) -> SafeString:
 
 
 def link_to_list(model: type[Model], text: str, **lookups: int) -> SafeString:
-    """Link to the model's list, with only the rows that these lookups find."""
+    """Return a link to the model's change list, filtered by these lookups."""
     url = reverse(admin_urlname(model._meta, SafeString("changelist")))
     return format_html('<a href="{}?{}">{}</a>', url, urlencode(lookups), text)
 
@@ -129,14 +129,14 @@ class EventAdmin(PlainEventAdmin):
         )
 
     def get_deleted_objects(self, events: Iterable[Event], request: HttpRequest) -> tuple:
-        """Count the reservations that go with the events: the stock page reads and names every one of them."""
+        """Show only the number of reservations to be deleted. Django's page would load and list every one of them."""
         described = [format_html("Event: {} (booked: {})", event, event.reserved) for event in events]
         counts = {"events": len(described), "reservations": sum(event.reserved for event in events)}
         may_delete = request.user.has_perm("reservation.delete_reservation") or not counts["reservations"]
         return described, counts, set() if may_delete else {"reservation"}, []
 
 
-# The class that is registered already may be another app's: it adds to Django's, and this app to it.
+# Extend the user admin that is registered, which may be another app's.
 # mypy takes no base class that is known at runtime only.
 RegisteredUserAdmin = type(admin.site.get_model_admin(User))
 admin.site.unregister(User)
@@ -144,7 +144,7 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):  # type: ignore[misc, valid-type]
-    """Users with what they organize and attend."""
+    """The user admin, extended with the events that a user organizes and attends."""
 
     readonly_fields = ["organizes", "attends"]
 
@@ -162,7 +162,7 @@ class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):  # type: ignore[misc, 
         described, counts, missing, protected = super().get_deleted_objects(users, request)
         cancelled = Reservation.objects.filter(user__in=[user.pk for user in users]).count()
         if cancelled:
-            described = [*described, f"Reservations that are cancelled: {cancelled}"]
+            described = [*described, f"Reservations to be cancelled: {cancelled}"]
             counts = counts | {str(Reservation._meta.verbose_name_plural): cancelled}
             if not request.user.has_perm("reservation.delete_reservation"):
                 missing = missing | {str(Reservation._meta.verbose_name)}

@@ -97,7 +97,7 @@ class Connection:
         self.is_body_dropped = False
         self.lane: Lane | None = None
         self.future: Future[bool] | None = None
-        # gunicorn's handle_request writes to it as the connection's socket.
+        # gunicorn's handle_request uses this attribute as the client's socket.
         self.sock = Output()
         self.unsent = memoryview(b"")
         self.keeps_alive = False

@@ -245,7 +245,7 @@ class Worker(ThreadWorker):
     # Sending the response (in the event loop).
 
     def finish_request(self, connection: Connection, future: Future[bool]) -> None:
-        """Take a connection back from its thread."""
+        """Continue with the connection after its thread has finished."""
         self.in_lane[connection.lane] -= 1  # type: ignore[index]  # Not None once queued.
         if future.cancelled():
             return
