@@ -1,5 +1,5 @@
-# `make run` and `make test` need python3 (3.11 to 3.14) with venv, and make; everything else they
-# install into .venv, as poetry.lock says. Poetry itself lives apart, in .venv/poetry.
+# `make run` and `make test` need make and python3 (3.11 to 3.14) with venv. They install everything
+# else into .venv, with the versions from poetry.lock. Poetry is installed separately, in .venv/poetry.
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -54,7 +54,7 @@ bench: .venv/all
 	@touch $@
 
 .venv/poetry/bin/poetry:
-	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed; name one: make PYTHON=python3.14")'
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is required. Choose one: make run PYTHON=python3.14")'
 	@echo "Creating a virtual environment in .venv..."
 	@$(PYTHON) -m venv .venv
 	@$(PYTHON) -m venv .venv/poetry

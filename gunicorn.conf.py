@@ -43,8 +43,8 @@ control_socket_disable = True
 # The kernel shares connections out among the workers. On one socket, a worker could accept a whole burst of them.
 reuse_port = True
 
-# No access log of gunicorn's: the application writes a line for each request, with its duration
-# and more than gunicorn knows of it (eventmanagement/serving/logs.py).
+# gunicorn's access log stays off: the application logs each request itself, with its duration, route and user
+# (eventmanagement/serving/logs.py).
 
 
 def when_ready(server: Any) -> None:

@@ -56,13 +56,13 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
 
 
 class TokenRevokingPasswordForm(AdminPasswordChangeForm):
-    """Django's form, which changes the password and revokes the token in one transaction.
+    """Django's form for changing or disabling a password. Also revokes the token, in the same transaction.
 
-    It can also disable the password: then no validator hears of the change.
+    Django does not call ``password_changed`` when the form disables the password.
     """
 
     def save(self, commit: bool = True) -> User:
-        # Hashed before the transaction: a hash takes its time, and on SQLite nobody could write meanwhile.
+        # Hash before the transaction begins: hashing is slow, and on SQLite a transaction blocks all other writers.
         user: User = super().save(commit=False)
         if commit:
             with transaction.atomic():

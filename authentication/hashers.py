@@ -37,7 +37,7 @@ class OneAtATimeMixin(hashers.BasePasswordHasher):
 
 # django-stubs lacks Django's.
 class ScryptPasswordHasher(OneAtATimeMixin, hashers.ScryptPasswordHasher):  # type: ignore[misc, name-defined]
-    """Django's, one hash at a time."""
+    """Django's scrypt hasher, one hash at a time."""
 
 
 class PBKDF2PasswordHasher(OneAtATimeMixin, hashers.PBKDF2PasswordHasher):

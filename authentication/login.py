@@ -10,17 +10,17 @@ from authentication.models import AttemptWindow
 from eventmanagement.environment import Rate
 from eventmanagement.serving.client_ip import client_ip
 
-# All attempts that are allowed for each failure that is, because a success costs a hash as well.
+# How many logins are allowed for each failed login that is allowed. Successful logins are limited too, because each
+# computes a hash.
 ATTEMPTS_PER_FAILURE = 10
 
 
 def log_in(request: HttpRequest | Request, username: str, password: str) -> User | None:
-    """Give the account of this username and password, or None.
+    """Return the user with this username and password, or None.
 
-    Raises TooManyAttempts, whatever the password, once too many have failed from this address, or for this
-    username from this address, or once there were ATTEMPTS_PER_FAILURE times as many attempts for this
-    username from this address, failed or not. No limit goes by the username alone: then anybody could
-    lock the user out.
+    Raises TooManyAttempts, even with the right password, after too many failed logins from this client IP, or from
+    this client IP for this username. Also raises it after ATTEMPTS_PER_FAILURE times as many logins, failed or not,
+    from this client IP for this username. There is no limit per username alone: it would let anyone lock a user out.
     """
     ip = client_ip(request)
     limits = [
@@ -29,7 +29,7 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> User
     ]
     for rate, subject in limits:
         AttemptWindow.objects.refuse_if_spent(rate, *subject)
-    # Counted before the hash, which is what it limits.
+    # Count the attempt before hashing: this limit is on the number of hashes.
     AttemptWindow.objects.spend(_all_attempts(settings.THROTTLE_LOGIN), "login_attempt", ip, username)
     user = authenticate(request, username=username, password=password)
     for rate, subject in limits:

@@ -12,9 +12,9 @@ from eventmanagement.refusals import TooManyAttempts
 
 class AttemptWindowManager(models.Manager["AttemptWindow"]):
     def spend(self, rate: Rate | None, *subject: str) -> None:
-        """Count one attempt of this subject, or raise TooManyAttempts where the rate has none left.
+        """Count one attempt for this subject. Raises TooManyAttempts if the limit is reached. None means no limit.
 
-        Exact under concurrency: the count is taken under the lock of its row.
+        The count is exact under concurrency, because its row is locked.
         """
         if rate is None:
             return
@@ -32,7 +32,7 @@ class AttemptWindowManager(models.Manager["AttemptWindow"]):
             self._forget_ended(now)
 
     def refuse_if_spent(self, rate: Rate | None, *subject: str) -> None:
-        """Raise TooManyAttempts where the rate has no attempt left for this subject; count nothing."""
+        """Raise TooManyAttempts if this subject has reached the limit. Does not count an attempt."""
         if rate is None:
             return
         for window in self.filter(subject=_digest(subject), ends_at__gt=timezone.now()):
@@ -64,7 +64,7 @@ class AttemptWindow(models.Model):
         return f"{self.attempts} attempts until {self.ends_at}"
 
     def refuse_if_spent(self, rate: Rate) -> None:
-        """Raise TooManyAttempts, with the seconds to wait, where every attempt of the rate is spent."""
+        """Raise TooManyAttempts, with the seconds to wait, if the number of attempts has reached the limit."""
         if self.attempts >= rate.limit:
             raise TooManyAttempts(wait=(self.ends_at - timezone.now()).total_seconds())
 

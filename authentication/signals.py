@@ -1,4 +1,4 @@
-"""What ends a token when an account is saved."""
+"""Revokes the token of a user who is saved as inactive or with another password."""
 
 from collections.abc import Collection
 from typing import Any
@@ -12,11 +12,11 @@ from authentication.tokens import revoke_token, revoke_token_of_other_password
 
 @receiver(pre_save, sender=User)
 def revoke_token_first(instance: User, update_fields: Collection[str] | None, **kwargs: Any) -> None:
-    """Revoke the token of a user who is about to be saved as inactive or with another hash of a password.
+    """Revoke the token of a user who is about to be saved as inactive or with another password hash.
 
-    Outside a transaction each statement is committed by itself. If the revocation fails, nothing is saved: the
-    token of an old password is never valid beside the new one. The token is revoked after the save again, because
-    a login may create one in between.
+    Outside of a transaction, each statement is committed separately. If the revocation fails, the user is not saved,
+    so a token of the old password is never valid together with the new password. A login may create another token
+    before the save. That one is revoked after the save, by the receiver below or by ``TokenRevokingValidator``.
     """
     if instance.pk is None:
         return
@@ -42,9 +42,9 @@ def _writes(field: str, update_fields: Collection[str] | None) -> bool:
 
 
 def _only_upgrades_hash(user: User, update_fields: Collection[str] | None) -> bool:
-    """Say whether ``check_password()`` saves the same password with a hash of a newer kind.
+    """Return whether this save comes from ``check_password()``, which upgrades the hash of the same password.
 
-    It writes this field alone, without the raw password that ``set_password()`` leaves until the user is saved.
+    It saves only this field, and without the raw password that ``set_password()`` keeps until the user is saved.
     """
     has_raw_password = user._password is not None  # type: ignore[attr-defined]  # Unknown to the stubs.
     return update_fields == {"password"} and not has_raw_password and user.has_usable_password()

@@ -21,7 +21,7 @@ LONGEST_HEADER = 100
 # How many times a login compares the password hash that it checked with the stored one. A second time is needed
 # if another login has upgraded the hash meanwhile.
 MOST_TRIES = 3
-# Loads what every request needs of its user; Django reads the rest when it is asked for.
+# Loads only the fields of the user that every request needs. Django loads the others on access.
 USER_BY_TOKEN = PreparedQuery(
     lambda key: User.objects.filter(auth_token__key=key), fields=["id", "username", "is_active"], key="key"
 )
@@ -82,5 +82,5 @@ def revoke_token(user: User) -> None:
 
 
 def revoke_token_of_other_password(user: User) -> None:
-    """Delete the user's token if the stored hash of the password is not the one that this instance has."""
+    """Delete the user's token if the stored password hash differs from the one in this instance."""
     Token.objects.filter(user=user).exclude(user__password=user.password).delete()

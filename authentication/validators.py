@@ -24,17 +24,17 @@ class MaximumLengthValidator:
 
 
 class TokenRevokingValidator:
-    """Revoke the user's token after the password has changed; accept any password.
+    """Revokes the user's token after the password has changed. It accepts any password.
 
-    Django calls ``password_changed`` whenever a user is saved after ``set_password()``: in the API, the
-    admin, a shell and ``manage.py changepassword``. It does not when ``check_password()`` only upgrades the hash.
-    The token was revoked before the save already (``authentication.signals``); here the one is revoked that a login
-    with the old password has created in between.
+    Django calls ``password_changed`` when a user is saved after ``set_password()``: in the API, in the admin, in a
+    shell and in ``manage.py changepassword``. Django does not call it when ``check_password()`` only upgrades the
+    hash. The receiver in ``authentication.signals`` has already revoked the token before the save. This validator
+    revokes a token that a login with the old password has created in between.
 
-    After ``set_unusable_password()`` and ``save()`` Django calls nothing: the token is revoked before the save only.
-    ``save(update_fields=["password"])`` with a hash that was assigned is taken for an upgrade. A password that is
-    written past ``save()``, by ``QuerySet.update(password=...)``, ``bulk_update()`` or SQL, leaves the token too:
-    after these, call ``revoke_token``. Sessions end in all cases, because each holds a hash of the password's hash.
+    After ``set_unusable_password()`` and ``save()``, Django does not call it: the token is only revoked before the
+    save. These changes don't revoke the token, so call ``revoke_token`` after them: ``QuerySet.update(password=...)``,
+    ``bulk_update()``, SQL, and ``save(update_fields=["password"])`` with a hash that was assigned, which looks like an
+    upgrade. Sessions end in all cases, because a session stores a hash of the password hash.
     """
 
     def validate(self, password: str, user: User | None = None) -> None:

@@ -76,7 +76,7 @@ class StartFilter(admin.SimpleListFilter):
     parameter_name = "start"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        return [("not_started", "Not started"), ("started", "Started or over")]
+        return [("not_started", "Not started"), ("started", "Started or ended")]
 
     def queryset(self, request: HttpRequest, events: QuerySet[Event]) -> QuerySet[Event]:
         match self.value():

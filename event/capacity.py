@@ -1,4 +1,4 @@
-"""Capacities are whole numbers, rounded once."""
+"""Converts capacities to whole numbers."""
 
 from typing import Any
 
@@ -6,28 +6,28 @@ from django.db.models import BigIntegerField, IntegerField
 from django.db.models.functions import Cast
 from django.db.models.sql.compiler import SQLCompiler
 
-# The largest value of PostgreSQL's integer. SQLite stores larger ones.
+# The maximum of PostgreSQL's integer type. SQLite would accept larger numbers.
 LARGEST_CAPACITY = 2**31 - 1
 
 
 class WholeNumber(Cast):
-    """An expression that the database rounds to a whole number."""
+    """Rounds the value of an expression to an integer in the database."""
 
     def __init__(self, expression: Any) -> None:
         super().__init__(expression, IntegerField())
 
     def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
-        # SQLite's CAST drops the fraction, and makes the largest integer of anything larger. NULL instead of
-        # that integer is an error: the column refuses it.
+        # SQLite's CAST truncates fractions and clamps values that are too large. ROUND rounds instead, and NULLIF
+        # turns a clamped value into NULL, which the NOT NULL column rejects.
         template = f"NULLIF(CAST(ROUND(%(expressions)s) AS %(db_type)s), {BigIntegerField.MAX_BIGINT})"
         return super().as_sqlite(compiler, connection, template=template, **context)
 
 
 def whole_number(capacity: Any) -> int | WholeNumber:
-    """Return a value as an integer, and an expression as one that the database rounds.
+    """Convert a capacity to an integer. An expression becomes an expression that the database rounds.
 
-    Capacity and seats are written from the same whole number: each column would round a fraction in its
-    own way. Raises ValueError for a value that is not a whole number.
+    Write ``capacity`` and ``seats_remaining`` from the result: rounded separately, the two could differ.
+    Raises ValueError for a value that is not a whole number.
     """
     if hasattr(capacity, "resolve_expression"):
         return WholeNumber(capacity)

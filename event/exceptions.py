@@ -1,4 +1,4 @@
-"""Why an event refuses."""
+"""The errors for requests that break a rule about events."""
 
 from eventmanagement.refusals import Refusal
 

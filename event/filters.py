@@ -52,8 +52,8 @@ class EventFilter(django_filters.FilterSet):
 
     search = SearchFilter(method="matching", label="Up to six words. Each must occur in the title or the description")
     organizer = IdFilter(field_name="organizer_id", label="The id of the organizer")
-    start_after = DateTimeFilter(field_name="start_time", lookup_expr="gt", label="Starts later than this, ISO 8601")
-    start_before = DateTimeFilter(field_name="start_time", lookup_expr="lt", label="Starts earlier than this, ISO 8601")
+    start_after = DateTimeFilter(field_name="start_time", lookup_expr="gt", label="Starts after this time (ISO 8601)")
+    start_before = DateTimeFilter(field_name="start_time", lookup_expr="lt", label="Starts before this time (ISO 8601)")
     available = django_filters.ChoiceFilter(
         method="by_availability",
         choices=[("true", "true"), ("false", "false")],

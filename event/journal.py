@@ -1,4 +1,4 @@
-"""The journal of the seat ledger: one log line for each movement of seats."""
+"""The journal of the seat ledger: one log line for each change of an event's seats."""
 
 import logging
 from functools import partial
@@ -11,11 +11,11 @@ logger = logging.getLogger("event.seats")
 def log_seats(
     movement: str, *, event: int, seats_left: int, user: int | None = None, reservation: int | None = None
 ) -> None:
-    """Write one line to the journal when the transaction commits.
+    """Log one change of an event's seats after the transaction has committed. Logs nothing after a rollback.
 
-    A reservation is taken or returned; an event is resized, repaired or deleted. Seats that were taken and not
-    returned are reserved, unless their event was deleted. Lines are written after the commit, so two transactions
-    may write theirs in either order: the reservation's id tells which lines belong together.
+    ``movement`` is "taken" or "returned" for a reservation, and "resized", "repaired" or "deleted" for an event.
+    For every event that was not deleted, the reservations that were taken and not returned are the current ones.
+    The lines of two transactions may be in a different order than their commits; match them by reservation id.
     """
     line = {"movement": movement, "event": event, "seats_left": seats_left, "user": user, "reservation": reservation}
     transaction.on_commit(

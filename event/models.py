@@ -1,8 +1,8 @@
 """Events and the ledger of their seats.
 
-After every commit, ``capacity - seats_remaining`` is the number of reservations. The database counts, never
-Python: seats move by F-expressions. Every path locks the event's row before it touches reservations, and
-several events in the order of their ids.
+After every commit, ``capacity - seats_remaining`` is the number of reservations of an event. The count is
+computed in SQL with F expressions, never in Python. All code locks the event's row before it changes the count
+or reservations, and locks several events in the order of their ids.
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ STARTS_TOO_EARLY = "The start can't be more than a year in the past."
 
 
 def starts_too_early(start_time: datetime) -> bool:
-    """Whether an event may no longer be created with this start, or moved there."""
+    """Return whether this start is too far in the past for a new event, or for a new start of an event."""
     return start_time < timezone.now() + EARLIEST_START
 
 
@@ -46,7 +46,7 @@ BOOKABLE = NOT_STARTED & Q(seats_remaining__gt=0)
 
 
 def waits_briefly() -> LockTimeout:
-    """A condition that limits how long its statement waits for an event's row."""
+    """Return a condition that limits how long its statement waits for the lock of an event's row."""
     return LockTimeout(settings.BOOKING_LOCK_TIMEOUT)
 
 
@@ -102,10 +102,10 @@ class EventQuerySet(models.QuerySet["Event"]):
     update.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
 
     def _by_capacity(self, event_ids: list[int], capacity: int | WholeNumber) -> dict[int | None, list[int]]:
-        """The ids of locked events by their new capacities.
+        """Group the ids of locked events by their new capacity.
 
-        An expression is evaluated once for each event, here: two columns that evaluate it could disagree, for
-        example about a random number.
+        An expression is evaluated here, once for each event. If both columns evaluated it, the results could differ,
+        for example for a random number.
         """
         if not isinstance(capacity, WholeNumber):
             return {capacity: event_ids} if event_ids else {}
@@ -115,12 +115,12 @@ class EventQuerySet(models.QuerySet["Event"]):
         return found
 
     def _resize(self, capacity: int | None, changes: dict[str, Any]) -> int:
-        # From left to right, no step of it leaves the range of the column.
+        # In this order, no intermediate result overflows the integer type.
         seats_remaining = F("seats_remaining") - F("capacity") + Value(capacity, models.IntegerField())
         return super().update(capacity=capacity, seats_remaining=seats_remaining, **changes)
 
     def move_seats(self, seats_remaining: Any) -> int:
-        """Write the seats that remain, for the ledger's own methods; return the number of events."""
+        """Set ``seats_remaining``. Only for the ledger's own methods. Returns the number of updated events."""
         return super().update(seats_remaining=seats_remaining)
 
     move_seats.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
@@ -172,10 +172,10 @@ EventManagerFromQuerySet = models.Manager.from_queryset(EventQuerySet)
 
 class EventManager(EventManagerFromQuerySet["Event"]):
     def take_seat(self, event_id: int) -> "Event":
-        """Claim one seat; return the event as it is with that seat taken.
+        """Take one seat. Returns the event with the new ``seats_remaining``.
 
-        The event's row stays locked until the caller's transaction ends. Raises SoldOut or EventStarted,
-        DoesNotExist for an event that does not exist, or Unavailable.
+        The event's row stays locked until the caller's transaction ends. Raises SoldOut, EventStarted, DoesNotExist
+        or Unavailable.
         """
         with EVENT_LOCKS.guard(event_id):
             taken = self.seats_to_take(event_id).move_seats(F("seats_remaining") - 1)
@@ -185,14 +185,15 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         return event
 
     def seats_to_take(self, event_id: int) -> EventQuerySet:
-        """The event while a seat can be taken: the condition of every booking."""
+        """Return a queryset of the event, which is empty if no seat can be taken. Every booking uses it."""
         return self.bookable().filter(waits_briefly(), pk=event_id)
 
     def free_seat(self, event_id: int) -> int:
-        """Free one seat, whose reservation the caller deletes in the same transaction; return how many are free.
+        """Give back one seat. Returns the number of free seats.
 
-        The event's row stays locked until then. Raises EventStarted, DoesNotExist for an event that does not
-        exist, or Unavailable. An event with all its seats is left unchanged: the caller will find no reservation.
+        The caller must delete the reservation in the same transaction. The event's row stays locked until the
+        transaction ends. Raises EventStarted, DoesNotExist or Unavailable. If no seat is taken, nothing changes:
+        then the caller's reservation no longer exists either.
         """
         started = self.filter(STARTED, pk=event_id)
         taken = self.not_started().filter(waits_briefly(), pk=event_id, seats_remaining__lt=F("capacity"))
@@ -203,16 +204,16 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         return self._seats_left(event_id)
 
     def free_seats(self, event_id: int, seats: int) -> int:
-        """Free seats whose reservations the caller's transaction has deleted; return how many are free."""
+        """Give back the seats of reservations that this transaction has deleted. Returns the number of free seats."""
         self.filter(pk=event_id).move_seats(F("seats_remaining") + seats)
         return self._seats_left(event_id)
 
     def set_seats(self, event_id: int, seats: int) -> None:
-        """Write a number of seats that the caller has counted under the event's lock."""
+        """Set ``seats_remaining``. The caller must hold the event's lock while it counts."""
         self.filter(pk=event_id).move_seats(seats)
 
     def read(self, event_id: int) -> "Event":
-        """Return one event as it is now. Raises DoesNotExist."""
+        """Read one event from the database. Raises DoesNotExist."""
         event = EVENT_BY_ID.first(event_id=event_id)
         if event is None:
             raise self.model.DoesNotExist
@@ -245,7 +246,7 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["start_time", "id"]
-        # So that no manager writes the capacity without the seats.
+        # Makes Event._base_manager an EventManager, so that it can't change the capacity without the seats.
         base_manager_name = "objects"
         constraints = [
             CheckConstraint(name="event_capacity_is_positive", condition=Q(capacity__gte=1)),
@@ -337,10 +338,10 @@ class Event(models.Model):
             self.refresh_from_db(from_queryset=Event.objects.locked())
 
     def resize(self, capacity: int | Expression) -> None:
-        """Change the capacity and the seats that remain by the same difference.
+        """Set the capacity, and change ``seats_remaining`` by the same difference.
 
-        Raises CapacityBelowReserved, ValueError for a value that is not a whole number, or DoesNotExist if
-        the event was deleted meanwhile. A capacity that is the same already changes nothing.
+        Raises CapacityBelowReserved, ValueError for a value that is not a whole number, or DoesNotExist if the event
+        has been deleted. The same capacity again changes nothing.
         """
         capacity = whole_number(capacity)
         events = Event.objects.filter(pk=self.pk)

@@ -1,6 +1,6 @@
-"""How the domain says no, whoever asks: the API, the admin, a command or a shell.
+"""The base class of the domain's errors, which the API, the admin, commands and shells share.
 
-The API's exception handler makes responses of these (api/exceptions.py).
+The API's exception handler converts them to responses (api/exceptions.py).
 """
 
 from math import ceil
@@ -8,9 +8,10 @@ from typing import Any
 
 
 class Refusal(Exception):
-    """A rule of the domain refuses: a sentence for people, a code for programs, and what else a client needs.
+    """A request breaks a rule of the domain. The API returns 400 with the message and the machine-readable code.
 
-    A subclass gives the ``code``, and the ``message`` unless each refusal has its own.
+    A subclass defines ``code`` and ``message``; a message can also be passed for each instance. Keyword arguments
+    are added to the response body.
     """
 
     code: str
@@ -22,11 +23,11 @@ class Refusal(Exception):
 
 
 class TooManyAttempts(Refusal):
-    """A rate has no attempt left."""
+    """A rate limit has been reached. The API returns 429."""
 
     code = "throttled"
 
     def __init__(self, wait: float) -> None:
-        """Take the seconds until the rate has attempts again."""
+        """``wait`` is the number of seconds until the next attempt is allowed."""
         super().__init__(f"Request was throttled. Expected available in {ceil(wait)} seconds.")
         self.wait = wait

@@ -89,8 +89,8 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Bytes of a body of JSON, which the parser limits by the number of its values too; forms are limited further
-# (eventmanagement/serving/middleware.py).
+# In bytes: the maximum size of a JSON body. The JSON parser also limits the number of values, and forms have lower
+# limits (eventmanagement/serving/middleware.py).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2560 * 2**10
 
 # scrypt is memory-hard, and one hash takes less CPU time than with Django's default. Existing PBKDF2 hashes
@@ -139,7 +139,7 @@ SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS is for this host only: the subdomains may belong to others.
     "security.W021",  # No HSTS preload, for the same reason.
-    "security.W003",  # CsrfViewMiddleware is installed as a subclass (eventmanagement/pages.py).
+    "security.W003",  # CsrfViewMiddleware is installed as a subclass (serving/skip_for_api.py).
     "security.W008",  # The reverse proxy redirects to HTTPS; health checks use plain HTTP.
 ]
 # Pages load resources from this host only, and contain no inline scripts or styles.

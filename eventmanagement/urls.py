@@ -14,7 +14,7 @@ from eventmanagement.api.documentation import SchemaView
 from eventmanagement.serving.health import healthz, readyz, unknown_path
 from reservation.views import AttendeeListView
 
-# The documentation is public, also where reading events needs a token.
+# The documentation is public, even if reading events needs a token.
 DOCUMENTATION = {"authentication_classes": [], "permission_classes": [AllowAny], "http_method_names": ["get", "head"]}
 
 urlpatterns = [

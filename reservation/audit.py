@@ -10,7 +10,7 @@ from event.journal import log_seats
 from event.models import Event
 from reservation.models import Reservation
 
-# Rows fetched at once, which bounds the memory of an audit.
+# Rows per fetch. Bounds the memory of an audit.
 FETCHED = 1000
 
 
@@ -41,10 +41,10 @@ def differences() -> Iterator[Difference]:
 
 @transaction.atomic
 def repair(event_id: int) -> bool:
-    """Set the seats that remain by the number of reservations; return whether that was possible.
+    """Set ``seats_remaining`` to the capacity minus the number of reservations. Returns whether that was possible.
 
-    Counts under the event's lock, so people can book meanwhile. An event with more reservations than
-    capacity is left unchanged: its organizer decides who loses a seat, or raises the capacity.
+    Counts while it holds the event's lock, so it is safe while users book. An event with more reservations than
+    capacity is not changed: a person must cancel reservations or raise the capacity.
     """
     event = Event.objects.locked().filter(pk=event_id).first()
     if event is None:

@@ -1,10 +1,10 @@
-"""The booking rule: how a seat is taken and given back.
+"""Booking and cancelling: how a seat is taken and given back.
 
-A user who holds a seat at the event already is told so before anything else; otherwise an event that has started
-refuses, and then one that is sold out. The database counts: a seat is taken by one conditional update of the event's
-row, in one transaction with the reservation's row. A seat is given back only by the transaction that really deleted
-the reservation. Every path locks the event's row before it touches reservations, and several events in the order
-of their ids.
+A booking is refused if the user already has a seat, if the event has started, or if it is sold out. If several of
+these are true, the first one is the reason. One conditional update of the event's row takes the seat, in the same
+transaction as the insert of the reservation. The count is computed in SQL, never in Python. Only the transaction that
+deletes a reservation gives its seat back. All code locks the event's row before it changes reservations, and locks
+several events in the order of their ids.
 """
 
 from collections import Counter, defaultdict
@@ -22,42 +22,43 @@ from eventmanagement.database.errors import Unavailable, violates
 from reservation import booking_sql, models
 from reservation.exceptions import AlreadyCancelled, AlreadyReserved
 
-# A try fails without a reason when the reason is gone by the time that it is asked for, or when the caller's
-# transaction can't see it.
+# The maximum number of attempts of a booking. An attempt is repeated if it fails and no reason is visible: the reason
+# has disappeared, for example because a seat was given back, or the caller's transaction can't see it.
 MOST_TRIES = 10
-# Rows in one DELETE: every database takes as many parameters.
+# Rows per DELETE statement. Databases limit the number of parameters.
 BATCH = 1000
 
 
 def book(user: User, event_id: int) -> "models.Reservation":
-    """Reserve one seat for the user; return the reservation, with the event as it is with that seat taken.
+    """Book one seat for the user. The reservation's ``event`` has the new ``seats_remaining``.
 
-    Raises AlreadyReserved, EventStarted or SoldOut; Event.DoesNotExist; or Unavailable if the event's row stays locked
-    or MOST_TRIES tries fail.
+    Raises AlreadyReserved, EventStarted, SoldOut or Event.DoesNotExist. AlreadyReserved takes precedence, so that a
+    client that lost the response to its booking learns that it has a seat. Raises Unavailable if the event's row stays
+    locked, or after MOST_TRIES failed attempts.
     """
     try_to_book = body()
     for _ in range(MOST_TRIES):
         try:
             reservation = try_to_book(user, event_id)
         except IntegrityError as error:
-            # The user's own other click, at the same moment.
+            # A concurrent booking of the same user was faster.
             if not violates(error, models.Reservation, "reservation_once_per_user_and_event"):
                 raise
         else:
             if reservation is not None:
                 return reservation
-    raise Unavailable(f"event {event_id} could not be booked in {MOST_TRIES} tries")
+    raise Unavailable(f"event {event_id} could not be booked in {MOST_TRIES} attempts")
 
 
 def body() -> Callable[[User, int], "models.Reservation | None"]:
-    """Choose how to try: in one statement where that does the same, in a transaction elsewhere."""
+    """Return the function that tries to book: in one statement if that is supported, otherwise in a transaction."""
     return booking_sql.book_in_one_statement if booking_sql.is_supported() else book_in_a_transaction
 
 
 def book_in_a_transaction(user: User, event_id: int) -> "models.Reservation | None":
-    """Try to book, on any database. This is the specification of booking.
+    """Try to book, on any database. Booking in one statement must have the same result.
 
-    Raises the reason that speaks against it, or returns None if the last seat was taken meanwhile.
+    Raises the reason if the user can't book. Returns None if the event has started or was sold out after the check.
     """
     Objections(*objections(user.pk, event_id).get()).raise_first()
     try:
@@ -67,14 +68,14 @@ def book_in_a_transaction(user: User, event_id: int) -> "models.Reservation | No
 
 
 class Objections(NamedTuple):
-    """What may speak against a booking; ``held`` is the id of the reservation that the user holds."""
+    """The possible reasons against a booking. ``held`` is the id of the user's reservation, or None."""
 
     held: int | None
     has_started: bool
     seats_remaining: int
 
     def raise_first(self) -> None:
-        """Raise the first reason to refuse, if there is one."""
+        """Raise the first reason against the booking, if there is one."""
         if self.held is not None:
             raise AlreadyReserved(self.held)
         if self.has_started:
@@ -84,35 +85,36 @@ class Objections(NamedTuple):
 
 
 def objections(user_id: int, event_id: int) -> QuerySet[Event, tuple[int | None, bool, int]]:
-    """The event's row as ``Objections`` of this user."""
+    """Return the query for the ``Objections`` to a booking of this event by this user."""
     held = Subquery(held_by(user_id).values("pk")[:1])
     state = Event.objects.filter(pk=event_id).order_by().annotate(held=held, has_started=STARTED)
     return state.values_list("held", "has_started", "seats_remaining")
 
 
 def held_by(user_id: int) -> "QuerySet[models.Reservation]":
-    """The user's reservation of the event that the query around it is about.
+    """Return the subquery for the user's reservation of the outer query's event.
 
-    It is found among the user's reservations, which are few. The sum keeps PostgreSQL from searching the event's
-    reservations instead: its statistics may be older than the sale.
+    ``event_id + 0`` keeps PostgreSQL from using an index on ``event_id``. With statistics from before a rush of
+    bookings, it might expect few reservations of the event and read all of them. So it reads the reservations of
+    the user, which are few.
     """
     return models.Reservation.objects.alias(at=F("event_id") + 0).filter(user=user_id, at=OuterRef("pk")).order_by()
 
 
 def cancel(reservation_id: int | None) -> None:
-    """Give a reservation's seat back before its event starts.
+    """Delete a reservation and give its seat back, unless the event has started.
 
-    Raises EventStarted; AlreadyCancelled if the reservation does not exist any more; or Unavailable if the event's row
-    stays locked.
+    Raises EventStarted, AlreadyCancelled if the reservation no longer exists, or Unavailable if the event's row stays
+    locked.
     """
     reservation = models.Reservation.objects.filter(pk=reservation_id)  # type: ignore[misc]  # None finds nothing.
     try:
         with transaction.atomic():
-            # The row says whose seat it is and where: an instance may have been changed.
+            # Read event and user from the database: the attributes of an instance may have been changed.
             event_id, user_id = reservation.values_list("event_id", "user_id").get()
             seats_left = Event.objects.free_seat(event_id)
             if not _delete(reservation.filter(event=event_id)):
-                # Rolls the freed seat back.
+                # The exception rolls the transaction back, and with it free_seat.
                 raise AlreadyCancelled
             log_seats("returned", event=event_id, seats_left=seats_left, user=user_id, reservation=reservation_id)
     except (models.Reservation.DoesNotExist, Event.DoesNotExist):
@@ -120,12 +122,13 @@ def cancel(reservation_id: int | None) -> None:
 
 
 def release(reservations: "QuerySet[models.Reservation]") -> tuple[int, dict[str, int]]:
-    """Delete reservations and free their seats, also of events that have started; return what Django's delete does.
+    """Delete the reservations and give their seats back, event by event in the order of their ids.
 
-    Frees only the seats of rows that this transaction really deleted.
+    Gives back one seat for each row that this transaction deleted, even if the event has started. Returns the same as
+    Django's ``QuerySet.delete()``.
     """
     with transaction.atomic():
-        # Read once: what the queryset finds may depend on rows that are deleted on the way.
+        # Evaluate the queryset once: its filters may depend on rows that are deleted below.
         found = defaultdict(list)
         for pk, event_id in reservations.values_list("pk", "event_id"):
             found[event_id].append(pk)
@@ -137,7 +140,7 @@ def release(reservations: "QuerySet[models.Reservation]") -> tuple[int, dict[str
 
 
 def _release(event_id: int, reservation_ids: list[int]) -> int:
-    """Delete those reservations of a locked event that still exist, and free their seats; return how many."""
+    """Delete the rows that still exist, and give back as many seats. The caller must hold the event's lock."""
     rows = models.Reservation.objects.filter(pk__in=reservation_ids, event=event_id)
     held = list(rows.values_list("pk", "user_id"))
     deleted = _delete(rows)
@@ -148,6 +151,6 @@ def _release(event_id: int, reservation_ids: list[int]) -> int:
 
 
 def _delete(reservations: "QuerySet[models.Reservation]") -> int:
-    """Delete rows whose seats the caller frees; return how many there were."""
+    """Delete rows. The caller must give back as many seats as this returns."""
     deleted, _ = QuerySet.delete(reservations)
     return deleted

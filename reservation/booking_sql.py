@@ -1,8 +1,8 @@
 """Booking in one statement, on PostgreSQL.
 
 It replaces ``booking.book_in_a_transaction``: a check, BEGIN, an update and a read of the event, an insert and COMMIT.
-The event's row is locked for one statement instead of four, and never while Python works. docs/performance.md says what
-that saves. tests/reservation/ runs over both.
+The event's row is locked for one statement instead of four, and never while Python code runs. docs/performance.md says
+how much time that saves. tests/reservation/ tests both.
 """
 
 from contextlib import nullcontext
@@ -22,18 +22,18 @@ from reservation import booking, models
 from reservation.exceptions import AlreadyReserved
 
 STATEMENT = """
-    -- The ORM's own conditional update: it takes the seat, and finds no event where it may not.
+    -- The ORM's conditional update takes the seat. It updates no row if the user is not allowed to book.
     WITH event AS (
         {update}
         RETURNING {event_columns}
     ),
-    -- The reservation's row, if there is a seat. Its id and its time come from the database.
+    -- Inserts the reservation if a seat was taken. The database generates its id and time.
     reservation AS (
         INSERT INTO {table} ({event_id}, {columns})
         SELECT event.id, {values} FROM event
         RETURNING {reservation_columns}
     )
-    -- What spoke against the booking when the statement began, beside what came of it.
+    -- Returns the reasons against the booking at the start of the statement, the event and the reservation.
     SELECT objections.*, event.*, reservation.*
     FROM ({objections}) objections
     LEFT JOIN event ON TRUE
@@ -42,7 +42,7 @@ STATEMENT = """
 
 
 def is_supported() -> bool:
-    """Whether the statement does all that a booking would: it sends no signals of the reservation."""
+    """Return whether the statement can be used: on PostgreSQL, unless signals of Reservation have receivers."""
     listens = pre_save.has_listeners(models.Reservation) or post_save.has_listeners(models.Reservation)
     return connection.vendor == "postgresql" and not listens
 
@@ -50,10 +50,10 @@ def is_supported() -> bool:
 def book_in_one_statement(user: User, event_id: int) -> "models.Reservation | None":
     """Do what ``booking.book_in_a_transaction`` does.
 
-    A user who holds a seat waits for no lock: the update's condition leaves the event alone.
+    If the user already has a reservation, the update matches no row, so the statement waits for no lock.
     """
-    # By itself the statement is a transaction. Within another one it has a savepoint, so that a violated constraint
-    # doesn't end the caller's transaction.
+    # In autocommit mode the statement is its own transaction. Within a transaction it needs a savepoint, so that a
+    # violated constraint does not abort the caller's transaction.
     with nullcontext() if connection.get_autocommit() else transaction.atomic():
         return _book(user, event_id)
 
@@ -64,7 +64,8 @@ def _book(user: User, event_id: int) -> "models.Reservation | None":
     with EVENT_LOCKS.guard(event_id):
         row = statement().fetch(connection.alias, **{"event_id": event_id, "user_id": user.pk} | values)
         if row and row[0] is not None:
-            # No lock was waited for, so whether the event's row is locked is not known.
+            # Raised inside the guard, so that the breaker stays as it is: this statement did not wait for the event's
+            # lock, so it says nothing about that lock.
             raise AlreadyReserved(row[0])
     if row is None:
         raise Event.DoesNotExist
@@ -86,7 +87,7 @@ def _book(user: User, event_id: int) -> "models.Reservation | None":
 
 @cache
 def inserted() -> list["Field[Any, Any]"]:
-    """The reservation's columns that Python gives values: all but the event and what the database makes."""
+    """Return the columns whose values come from Python: all except the event and those the database generates."""
     columns = models.Reservation._meta.concrete_fields
     return [
         field
@@ -97,9 +98,9 @@ def inserted() -> list["Field[Any, Any]"]:
 
 @cache
 def statement() -> Statement:
-    """The statement, written by the ORM where it is the ORM's, with its parameters in their order."""
+    """Return the statement, with the SQL that the ORM compiles for its parts, and its parameters in their order."""
     quote = connection.ops.quote_name
-    # No row has such ids, and no other parameter such values.
+    # Placeholders, which no other parameter of the compiled SQL is equal to.
     ids = {"event_id": -1, "user_id": -2}
     seats = Event.objects.seats_to_take(ids["event_id"]).filter(~Exists(booking.held_by(ids["user_id"])))
     update = capture(lambda: seats.move_seats(F("seats_remaining") - 1), connection.alias, **ids)

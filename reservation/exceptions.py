@@ -1,10 +1,10 @@
-"""Why a booking or a cancellation is refused, besides the reasons of its event."""
+"""The errors for requests that break a rule about reservations. See also event/exceptions.py."""
 
 from eventmanagement.refusals import Refusal
 
 
 class AlreadyReserved(Refusal):
-    """Carries the id of the user's reservation, for a client that lost the response to its booking."""
+    """Contains the id of the existing reservation, for a client that did not receive the response to its booking."""
 
     code = "already_reserved"
     message = "You already have a seat at this event."
@@ -14,4 +14,4 @@ class AlreadyReserved(Refusal):
 
 
 class AlreadyCancelled(Exception):
-    """The reservation is gone: another request has cancelled it."""
+    """The reservation no longer exists: another request has cancelled it."""

@@ -1,7 +1,8 @@
-"""Reservations: each is one seat at one event.
+"""Reservations. Each one is one seat at one event.
 
-A row is inserted with a seat (``save``), deleted with one (``delete``), and never edited. Booking and cancelling add
-who may do so, and when (booking.py). Fixtures and SQL are not checked: ``manage.py check_seats`` compares.
+Inserting a row takes a seat (``save``), and deleting it gives the seat back (``delete``). Rows are never updated.
+``book`` and ``cancel`` add the rules (booking.py): one seat per user, and no change after the event has started.
+Fixtures and SQL bypass all this; ``manage.py check_seats`` finds the differences.
 """
 
 from typing import Any
@@ -16,7 +17,7 @@ from event.models import Event
 from eventmanagement.database.queries import ClockTimestamp
 from reservation import booking
 
-NOT_EDITED = "A reservation is not edited: cancel it and book again."
+NOT_EDITED = "A reservation can't be changed. Cancel it and book again."
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
@@ -29,7 +30,7 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         raise TypeError("Reservations can't be created in bulk. Book them one by one.")
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete the reservations and free their seats, also of events that have started."""
+        """Delete the reservations and give their seats back, even if the event has started."""
         return booking.release(self)
 
     delete.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
@@ -41,7 +42,7 @@ ReservationManagerFromQuerySet = models.Manager.from_queryset(ReservationQuerySe
 
 class ReservationManager(ReservationManagerFromQuerySet["Reservation"]):
     def book(self, *, user: User, event_id: int) -> "Reservation":
-        """Reserve one seat for the user: see ``booking.book``."""
+        """Book one seat for the user. See ``booking.book``."""
         return booking.book(user, event_id)
 
 
@@ -62,7 +63,7 @@ class Reservation(models.Model):
         # The index of the unique constraint covers this column.
         db_index=False,
     )
-    # The database's clock, read after any wait for the seat: reservations are as old as their ids say.
+    # The database's clock, read after the wait for the event's lock, so that created_at and id have the same order.
     created_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
 
     objects = ReservationManager()
@@ -84,7 +85,7 @@ class Reservation(models.Model):
         return f"{self.user} at {self.event}"
 
     def save(self, **options: Any) -> None:
-        """Insert the row and take its seat, or do neither; raises what ``Event.objects.take_seat`` raises."""
+        """Take a seat and insert the row in one transaction. Raises the exceptions of ``Event.objects.take_seat``."""
         if not self._state.adding:
             raise TypeError(NOT_EDITED)
         with transaction.atomic():
@@ -93,17 +94,16 @@ class Reservation(models.Model):
             self.refresh_from_db(fields=["created_at"])
             self.log_taken()
 
-    # Options by name alone, as for save.
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]
-        """Delete the row and free its seat, also after the event has started."""
+        """Delete the row and give its seat back, even if the event has started."""
         return Reservation.objects.filter(pk=self.pk).delete()
 
     def cancel(self) -> None:
-        """Give the seat back before the event starts: see ``booking.cancel``."""
+        """Delete the reservation and give its seat back, unless the event has started. See ``booking.cancel``."""
         booking.cancel(self.pk)
 
     def log_taken(self) -> None:
-        """Write to the journal that this reservation has taken a seat of ``event``, as it is now."""
+        """Log that this reservation has taken a seat. ``event`` must have the new ``seats_remaining``."""
         log_seats(
             "taken",
             event=self.event_id,

@@ -78,7 +78,7 @@ describe(
         tags=["Events"],
         returns={"id": 1, "user": "alice", "created_at": BOOKED_AT},
         responses={200: AttendeeSerializer(many=True)}
-        | refused(fields={"page_size": ["Enter a whole number above zero."]})
+        | refused(fields={"page_size": ["Enter a whole number greater than zero."]})
         | NEEDS_TOKEN
         | NOT_ITS_ORGANIZER
         | NO_SUCH_EVENT,

@@ -128,13 +128,13 @@ def event(alice: User, event_of: Callable[..., Event]) -> Event:
 
 @pytest.fixture
 def reservation(bob: User, event: Event) -> Reservation:
-    """Bob's seat at the concert."""
+    """Bob's reservation for the concert."""
     return book(event, bob)[0]
 
 
 @pytest.fixture
 def boss() -> Client:
-    """Somebody in the admin panel who may do everything."""
+    """A superuser, logged in to the admin panel."""
     return superuser()
 
 
@@ -164,9 +164,9 @@ def booking_lock_timeout(settings: LazySettings) -> Iterator[Callable[[str], Non
 
 @pytest.fixture(params=["in a transaction", "in one statement"])
 def either_body(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Book by the plain body, and by the fast one where the database has it."""
+    """Run the test with booking in a transaction, and on PostgreSQL also with booking in one statement."""
     if request.param == "in a transaction":
         monkeypatch.setattr(booking_sql, "is_supported", lambda: False)
     elif connection.vendor != "postgresql":
-        pytest.skip("the fast body is PostgreSQL's")
+        pytest.skip("booking in one statement needs PostgreSQL")
     return request.param

@@ -21,7 +21,7 @@ def seats_left(event: Event) -> int:
 
 
 def book(event: Event, *people: User) -> list[Reservation]:
-    """Give each of these people a seat, in their order."""
+    """Book a seat for each of these users, in this order."""
     return [Reservation.objects.book(user=person, event_id=event.pk) for person in people]
 
 

@@ -48,7 +48,7 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str, body: An
 
 
 class Service:
-    """gunicorn on a free port with the database of a cluster, or another server, given by its command.
+    """A server on a free port with the database of a cluster: gunicorn, or another one if its command is passed.
 
     ``{port}`` in the command is replaced by the port, which is also in the environment variable PORT. ``ready`` is a
     path that returns 200 when the service is ready.
@@ -118,7 +118,7 @@ class Service:
         return self.request("POST", "/api/login/", account).json["token"]
 
     def sign_in_crowd(self, count: int) -> list[str]:
-        """Make people, without the time that hashing their passwords takes, and give their tokens."""
+        """Create users with tokens directly, because hashing passwords takes long. Returns the tokens."""
         return self.manage("shell", "--verbosity=0", "--command", CROWD.format(count=count)).split()
 
     def workers(self) -> list[int]:

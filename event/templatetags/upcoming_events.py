@@ -1,4 +1,4 @@
-"""How full the upcoming events are, for the first page of the admin."""
+"""The table of upcoming events on the admin index page."""
 
 from typing import Any
 

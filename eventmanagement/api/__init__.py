@@ -1,1 +1,1 @@
-"""What speaks HTTP for the API: reading requests, refusing them, and describing the API."""
+"""The HTTP layer of the API: parsers, serializer fields, pagination, errors and the OpenAPI document."""

@@ -46,7 +46,7 @@ class SchemaView(APIView):
 
 @cache
 def rendered_document(renderer_class: type[BaseRenderer]) -> tuple[bytes, str]:
-    """Generate the document; return its bytes and their ETag."""
+    """Generate the document. Returns its bytes and its ETag."""
     document = SchemaGenerator().get_schema(request=None, public=True)
     content = renderer_class().render(document, renderer_class.media_type, {})
     return content, f'"{blake2b(content, digest_size=16).hexdigest()}"'

@@ -1,4 +1,4 @@
-"""The base class of the domain's errors, and the API's exception handler."""
+"""The API's exception handler."""
 
 from typing import Any
 
@@ -15,18 +15,17 @@ from eventmanagement.refusals import Refusal, TooManyAttempts
 
 
 def refusal_body(refusal: Refusal) -> dict[str, Any]:
-    """The body of the response to a refusal."""
+    """Return the response body for a refusal."""
     return {"detail": str(refusal), "code": refusal.code, **refusal.data}
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Respond as REST framework does, and also to what it doesn't know.
+    """Extend REST framework's exception handler.
 
-    - A refusal of the domain is 400, with its code.
-    - Too many attempts are 429, with a code and Retry-After.
-    - A body that did not arrive is 400.
-    - A request whose account was deleted meanwhile is 401, as the next one will be. It is noticed when
-      a row refers to a user that is gone.
+    - A Refusal is 400, with its code.
+    - TooManyAttempts is 429, with its code and Retry-After.
+    - A request body that could not be read is 400.
+    - An IntegrityError because the request's user has been deleted is 401, like the user's next request.
     """
     if isinstance(error, TooManyAttempts):
         response = rest_framework_handler(Throttled(error.wait), context)

@@ -6,9 +6,9 @@ from eventmanagement.environment import Rate
 
 
 def spend(rate: Rate | None, *subject: str) -> None:
-    """Count one use of the rate by this subject, exactly and across workers; no rate is no limit.
+    """Count one attempt for this subject, exactly and across workers. A rate of None means no limit.
 
-    Raises TooManyAttempts, with the seconds to wait, where none is left. Within a transaction the use
+    Raises TooManyAttempts, with the seconds to wait, if the limit is reached. Within a transaction, the attempt only
     counts if the transaction commits.
     """
     apps.get_model("authentication", "AttemptWindow").objects.spend(rate, *subject)

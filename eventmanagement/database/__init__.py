@@ -1,1 +1,1 @@
-"""What speaks to the database: its errors, its time limits, and statements that are prepared once."""
+"""Database access: errors, timeouts, the circuit breaker for row locks, and prepared statements."""

@@ -1,4 +1,4 @@
-"""A circuit breaker, so that locked rows do not take every thread of the process."""
+"""A circuit breaker for row locks, so that locked rows do not block every thread of the process."""
 
 import threading
 from collections.abc import Hashable, Iterator
@@ -13,27 +13,28 @@ MOST_OPEN = 1000
 
 
 class LockBreaker:
-    """Bounds how many threads of this process wait for locked rows, by whatever key names a row.
+    """Limits how many threads of this process wait for row locks. Rows are identified by any key.
 
-    While no wait for a row times out, any number may wait for it. After a lock timeout the row's
-    breaker is open until a thread has got the lock. Of all threads that want rows with open
-    breakers, one at a time waits, for one of the rows; the others are refused at once.
+    A closed breaker lets any number of threads wait. A lock timeout opens the row's breaker, and it closes when a
+    thread gets the lock. For all rows with an open breaker together, one thread at a time may wait. The others get
+    Unavailable at once.
     """
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        # The rows whose breaker is open, the latest timeout last. A dict, because a set has no order.
+        # The keys of the rows with an open breaker, ordered by their last timeout, oldest first. A dict, because a set
+        # has no order.
         self._open: dict[Hashable, None] = {}
-        # The one attempt at a row whose breaker is open.
+        # The attempt that is waiting for a row with an open breaker, or None.
         self._attempt: object | None = None
 
     @contextmanager
     def guard(self, row: Hashable) -> Iterator[None]:
-        """Wrap a statement that waits for the row.
+        """Guard a block that locks the row.
 
-        Raises Unavailable if the row's breaker is open and another thread waits for such a row.
-        A lock timeout opens the breaker, and a block that ends closes it. A block that raises
-        something else leaves it as it is: that says nothing about the lock.
+        Raises Unavailable if the row's breaker is open and another thread is waiting for a row with an open breaker.
+        A lock timeout in the block opens the breaker, and a block without an exception closes it. Any other exception
+        leaves the breaker unchanged, because it says nothing about the lock.
         """
         attempt = self._begin(row)
         try:
@@ -53,7 +54,7 @@ class LockBreaker:
         with self._mutex:
             if row in self._open:
                 if self._attempt is not None:
-                    raise Unavailable(f"the row {row!r:.100} is locked, and another thread waits for such a row")
+                    raise Unavailable(f"the row {row!r:.100} is locked, and another thread is already waiting")
                 self._attempt = attempt
         return attempt
 

@@ -1,7 +1,7 @@
-"""SQL that the ORM writes once and PostgreSQL plans once for each connection.
+"""SQL that the ORM compiles once, and that PostgreSQL plans once per connection.
 
-Django takes several times longer to write the query for one row than PostgreSQL takes to run it. Only three
-statements are run often enough for that to matter: finding a token, reading an event, and booking.
+For a query for one row, Django takes several times longer to compile the SQL than PostgreSQL takes to run it. This is
+used for the three statements that run most often: finding a token, reading an event, and booking.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 
 class Parameter(str):
-    """The name of a value that changes from run to run, in the place of that value."""
+    """A named placeholder in a statement. Its value is passed each time the statement runs."""
 
     __slots__ = ()
 
@@ -32,9 +32,9 @@ class Statement(NamedTuple):
     parameters: tuple[Any, ...]
 
     def fetch(self, using: str, **values: Any) -> tuple[Any, ...] | None:
-        """Execute the statement with these values for its parameters; return the first row, or None.
+        """Execute the statement with these values for its parameters. Returns the first row, or None.
 
-        A number that no column can hold finds nothing, as in Django's own queries.
+        Returns None for a number that no column can hold, as Django's own queries find nothing.
         """
         if any(isinstance(value, int) and abs(value) > BigIntegerField.MAX_BIGINT for value in values.values()):
             return None
@@ -46,11 +46,11 @@ class Statement(NamedTuple):
 
 
 class PreparedQuery(Generic[ModelT]):
-    """Finds one row of a model by a query whose SQL is written once.
+    """A query for one row of a model. On PostgreSQL, the ORM compiles it on first use, and the SQL is cached.
 
-    ``query`` returns the queryset for its arguments. On PostgreSQL it is called once, with a placeholder for each of
-    them; on other databases each time, with the values. ``fields`` are the columns that are loaded, all of
-    them unless some are named.
+    ``query`` returns the queryset for its arguments. On PostgreSQL it is called once, with the placeholders as
+    arguments. On other databases it is called each time, with the values. ``fields`` are the columns to load; by
+    default, all columns are loaded.
     """
 
     def __init__(self, query: Callable[..., QuerySet[ModelT]], fields: Sequence[str] = (), **placeholders: Any) -> None:
@@ -59,7 +59,7 @@ class PreparedQuery(Generic[ModelT]):
         self.placeholders = placeholders
 
     def first(self, **values: Any) -> ModelT | None:
-        """Return the first row that the query finds for these values, or None."""
+        """Run the query with these values. Returns the row as a model instance, or None."""
         queryset, fields, statement = self.prepared
         if connections[queryset.db].vendor != "postgresql":
             return self.query(**values).only(*fields).first()
@@ -75,7 +75,7 @@ class PreparedQuery(Generic[ModelT]):
 
 @cache
 def column_names(model: type[Model]) -> list[str]:
-    """The attributes of a model that are columns, in their order."""
+    """Return the attribute names of a model's columns, in order."""
     return [field.attname for field in model._meta.concrete_fields]
 
 
@@ -105,10 +105,10 @@ def _statement(sql: str, parameters: Sequence[Any], placeholders: dict[str, Any]
 
 
 class LockTimeout(Func):
-    """A condition that is always true, and limits how long its statement waits for a lock on PostgreSQL.
+    """A condition that is always true, and sets PostgreSQL's ``lock_timeout`` for the current transaction.
 
-    PostgreSQL evaluates it when it has found a row and before it locks the row. The limit ends with the
-    transaction. So it takes no statement to set it, and none to set it back.
+    PostgreSQL evaluates it when it finds a row, before it locks the row. So the timeout needs no extra statement to
+    set or reset it.
     """
 
     template = "set_config('lock_timeout', %(expressions)s, true) IS NOT NULL"
@@ -118,7 +118,7 @@ class LockTimeout(Func):
         super().__init__(Value(duration))
 
     def as_sql(self, compiler: SQLCompiler, connection: Any, *args: Any, **context: Any) -> tuple[str, Any]:
-        # Django leaves such a condition out.
+        # Django omits a condition that raises FullResultSet.
         raise FullResultSet
 
     def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
@@ -126,7 +126,7 @@ class LockTimeout(Func):
 
 
 class ClockTimestamp(Now):
-    """The time at which the database evaluates it: after a wait for a lock, unlike the statement's own time."""
+    """The time of its evaluation, for example after a wait for a lock. ``Now()`` is the start of the statement."""
 
     def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
         return self.as_sql(compiler, connection, template="CLOCK_TIMESTAMP()", **context)

@@ -1,1 +1,1 @@
-"""The gunicorn worker: its event loop, its connections and its thread pools."""
+"""Serving requests: the gunicorn worker, the middleware, the request log, health checks and the admin site."""

@@ -18,7 +18,7 @@ View = Callable[..., HttpResponse]
 
 
 class AdminSite(admin.AdminSite):
-    """The admin; a request that changes nothing takes the database no longer than READ_TIMEOUT."""
+    """The admin site. Each query of a request is limited to READ_TIMEOUT, except in POST requests."""
 
     site_header = site_title = "Event management"
 
@@ -26,7 +26,7 @@ class AdminSite(admin.AdminSite):
     def admin_view(self, view: View, cacheable: bool = False) -> View:  # type: ignore[override]
         @wraps(view)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            # Pages change something on POST alone. On OPTIONS and the like they query as on GET.
+            # Only POST requests change data. Other methods, such as OPTIONS, run the same queries as GET.
             if request.method == "POST":
                 return view(request, *args, **kwargs)
             with read_timeout():

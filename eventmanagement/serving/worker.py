@@ -113,7 +113,8 @@ class Worker(ThreadWorker):
     def accept(self, listener: socket.socket) -> None:
         """Accept a connection, and read the request that may have come with it.
 
-        A worker that has no room for one more drops the connection whose client has kept it waiting longest.
+        If the worker has its maximum number of connections, it first drops the one that has been waiting for its
+        client the longest.
         """
         if self.nr_conns >= self.worker_connections - 1:
             self.make_room()

@@ -44,7 +44,7 @@ def free_port():
 
 
 class Proxy:
-    """HAProxy with a certificate of its own; two servers, of which the second does not run."""
+    """HAProxy with a self-signed certificate and two servers. The second server does not run."""
 
     def __init__(self, directory, server):
         self.http, self.https, nobody = free_port(), free_port(), free_port()
@@ -104,7 +104,7 @@ class Proxy:
         return ask(http.client.HTTPSConnection("127.0.0.1", self.https, **tls), method, path, body, token)
 
     def send(self, raw, address=None, tls=True):
-        """Send bytes from this address, or from a new one; give the response and its body."""
+        """Send bytes from this IP address, or from a new one. Returns the response and its body."""
         with self.connect(address or next(self.strangers), tls) as client:
             client.sendall(raw)
             response = http.client.HTTPResponse(client)
@@ -159,7 +159,7 @@ def test_nobody_notices_clients_who(proxy, probe, attack):
 
 
 def is_closed(client):
-    """Say whether the other side has closed or reset this connection."""
+    """Return whether the other side has closed or reset this connection."""
     client.setblocking(False)
     try:
         return client.recv(1) == b""

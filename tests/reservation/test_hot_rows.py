@@ -185,7 +185,7 @@ def test_booking_opens_the_event_to_everyone(bob, event):
 
 
 def test_event_that_is_sold_out_needs_nobody_to_wait(bob, event, either_body):
-    """By the plain body nobody waits either: it asks before it locks."""
+    """Booking in a transaction does not wait either: it checks before it locks."""
     sell_out(event)
     time_out(event)
 

@@ -15,19 +15,19 @@ from tests.conftest import LONG
 from tests.ledger import assert_balanced, seats_left
 from tests.races import LONGEST_RACE
 
-on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's backend")
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests the PostgreSQL backend")
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Count how often a health check asks the server."""
+    """Record the health checks that query the server."""
     calls = []
 
     def is_usable(wrapper):
         calls.append(wrapper)
         return True
 
-    # Also where another test's database is SQLite: Django's own class is there in any case.
+    # Patch Django's own class: it exists even if the test database is SQLite.
     monkeypatch.setattr(base.DatabaseWrapper, "is_usable", is_usable)
     return calls
 
@@ -74,7 +74,7 @@ def test_booking_is_planned_once_for_a_connection(bob, event):
 
 @pytest.fixture
 def other_session():
-    """A session beside the test's, as somebody else's would be."""
+    """A second database session."""
     other = connection.copy()
     with other.cursor() as cursor:
         yield cursor
@@ -96,7 +96,7 @@ def test_plan_is_made_anew_when_a_column_has_changed(bob, carol, event, other_se
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("somebody", "refusal", "plans"), [("bob", AlreadyReserved, 1), ("nobody", IntegrityError, 0)])
 def test_bookings_that_come_to_nothing_leave_no_plans_behind(bob, event, somebody, refusal, plans):
-    """A refusal keeps its plan, to be used again; psycopg knows of none whose first run failed."""
+    """A refused booking keeps its prepared statement. psycopg forgets one whose first execution failed."""
     Reservation.objects.book(user=bob, event_id=event.pk)
     connection.close()
     user = {"bob": bob, "nobody": User(pk=-1)}[somebody]
@@ -139,7 +139,7 @@ def test_booking_belongs_to_a_transaction_that_is_managed_by_hand(bob, event):
 
 @pytest.fixture
 def idle_until_closed(other_session):
-    """Give a function that does nothing until the server has closed this thread's connection."""
+    """Return a function that waits until the server has closed this thread's connection."""
 
     def wait():
         ours = connection.connection.info.backend_pid

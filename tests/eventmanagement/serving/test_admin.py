@@ -1,4 +1,4 @@
-"""Searches and lists of the admin within the limits of the API's."""
+"""The admin's searches and lists have the API's limits."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -19,7 +19,7 @@ SIX, SEVEN = "a b c d e f", "a b c d e f g"
 
 @pytest.fixture
 def found(boss, bob, alice, event_of):
-    """Search a list for words that every row of it has."""
+    """Search a list for words that occur in every row."""
     event = event_of(alice, title="a b c d e f g", description="x" * 300)
     Reservation.objects.book(user=bob, event_id=event.pk)
     User.objects.update(first_name="a b c d e f g", last_name="x" * 150)
@@ -101,7 +101,7 @@ def test_method_that_changes_nothing_has_the_same_limit(boss, event, settings, m
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
 def test_page_is_rendered_within_the_limit(boss, event, settings, monkeypatch):
-    """Its hierarchy of dates asks the database as well. (The suite's own transaction would keep the limit.)"""
+    """date_hierarchy queries the database while rendering. (Within a test's transaction the limit would stay set.)"""
     settings.READ_TIMEOUT = "10ms"
     monkeypatch.setattr(EventQuerySet, "datetimes", slowly(EventQuerySet.datetimes))
 
@@ -118,7 +118,7 @@ def test_change_is_not_limited(boss, event, settings, monkeypatch):
     assert not Event.objects.exists()
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's transactions keep others from writing")
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="a transaction on SQLite blocks other writers")
 @pytest.mark.django_db(transaction=True)
 def test_list_on_sqlite_takes_no_transaction(boss, event):
     with CaptureQueriesContext(connection) as queries:

@@ -1,4 +1,4 @@
-"""Whose attempts are counted together."""
+"""The client IP: which requests count as the same client."""
 
 import threading
 
@@ -16,7 +16,7 @@ def _not_warned_yet(monkeypatch):
 
 @pytest.fixture
 def behind(settings):
-    """Trust so many proxies."""
+    """Return a function that sets the number of trusted proxies."""
 
     def trust(proxies):
         settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": proxies}
