@@ -227,7 +227,8 @@ class Worker(ThreadWorker):
         """Submit the request to the thread pool of its lane. Responds 503 if the queue or the memory is full."""
         request = connection.request
         connection.lane = lane = lane_of(request.method, request.path, request.query)
-        if self.held > MOST_HELD or self.in_lane[lane] >= THREADS[lane] + LONGEST_QUEUE[lane]:
+        is_memory_full = connection.counted and self.held > MOST_HELD
+        if is_memory_full or self.in_lane[lane] >= THREADS[lane] + LONGEST_QUEUE[lane]:
             self.refuse(connection, Unavailable())
             return
         self.in_lane[lane] += 1

@@ -533,6 +533,9 @@ def test_clients_who_hold_nothing_are_not_dropped_for_memory(worker, connect, mo
     assert [responses(client)[0][:12] for client in clients] == [b"", b"", b"HTTP/1.1 503", b"HTTP/1.1 503"]
     assert responses(idle) == (b"", False)
     assert worker.held <= 150_000
+    monkeypatch.setattr(module, "MOST_HELD", 100_000)
+    send(worker, idle, GET)
+    assert len(worker.tpool.queue) == 3
 
 
 def test_memory_for_responses_is_bounded(worker, connect, monkeypatch):
