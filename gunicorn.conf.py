@@ -40,7 +40,8 @@ forwarder_headers = ""
 # In bytes. Large enough that a query parameter with 5,000 digits reaches Django, which returns 400 for it.
 limit_request_line = 8190
 control_socket_disable = True
-# The kernel shares connections out among the workers. On one socket, a worker could accept a whole burst of them.
+# One listening socket per worker: the kernel distributes connections among them. With a shared socket, one worker
+# could accept a whole burst of connections.
 reuse_port = True
 
 # gunicorn's access log stays off: the application logs each request itself, with its duration, route and user

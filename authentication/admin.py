@@ -31,7 +31,7 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
     hash of the password hash, and every request compares it and checks ``is_active``.
     """
 
-    # The login view always passes it.
+    # Never None here: the login view always passes the request.
     request: HttpRequest
 
     # On the server, Django's own form limits the length of neither field.
@@ -90,7 +90,7 @@ class UserAdmin(auth_admin.UserAdmin):
                 batch = holders[start : start + BATCH]
                 Token.objects.filter(user__in=batch).delete()
                 LogEntry.objects.log_actions(
-                    request.user.pk,  # type: ignore[arg-type]  # None for an anonymous user, whom the admin refuses.
+                    request.user.pk,  # type: ignore[arg-type]  # The id is never None here, because the admin rejects anonymous users.
                     batch,
                     CHANGE,
                     "Revoked the API token.",

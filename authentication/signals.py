@@ -28,7 +28,7 @@ def revoke_token_first(instance: User, update_fields: Collection[str] | None, **
 
 @receiver(post_save, sender=User)
 def revoke_token_of_inactive_user(instance: User, **kwargs: Any) -> None:
-    """Revoke the token of a user who is saved as inactive, so that it is void after a reactivation too.
+    """Revoke the token of a user who is saved as inactive, so that it stays invalid after a reactivation.
 
     ``QuerySet.update(is_active=False)`` sends no signal. The token is then rejected while the user is inactive,
     but works again after a reactivation.

@@ -49,7 +49,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
 
 
 def get_or_create_token(user: User, password: str) -> Token | None:
-    """Give the token of a user whose password has just been checked; create it if there is none.
+    """Return the token of a user whose password has just been checked. Creates the token if there is none.
 
     Returns None if the password was changed, or the user was deactivated or deleted, since the check. The user's
     row is locked here: a concurrent change of the user waits for the lock, and then finds the token and revokes it.

@@ -129,7 +129,7 @@ class EventQuerySet(models.QuerySet["Event"]):
     def bulk_create(  # type: ignore[override]
         self, objs: Iterable["Event"], batch_size: int | None = None, **options: Any
     ) -> list["Event"]:
-        """Create the events with all their seats.
+        """Create the events with all seats free.
 
         Raises TypeError for ``update_conflicts``, which would overwrite existing events, and ValueError for a
         capacity that is not a whole number.
@@ -294,7 +294,7 @@ class Event(models.Model):
             raise ValidationError({"start_time": STARTS_TOO_EARLY})
 
     def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Write the event, but never its count of seats as it was when the event was read.
+        """Save the event, but never the instance's ``seats_remaining``, which may be outdated.
 
         A new event starts with all seats free. A changed capacity is saved by ``resize``, which may raise
         CapacityBelowReserved. Raises ValueError for a capacity that is not a whole number. If the capacity was an

@@ -85,7 +85,7 @@ class Objections(NamedTuple):
 
 
 def objections(user_id: int, event_id: int) -> QuerySet[Event, tuple[int | None, bool, int]]:
-    """Return the query for the ``Objections`` to a booking of this event by this user."""
+    """Return the query for the ``Objections``: the possible reasons against booking this event for this user."""
     held = Subquery(held_by(user_id).values("pk")[:1])
     state = Event.objects.filter(pk=event_id).order_by().annotate(held=held, has_started=STARTED)
     return state.values_list("held", "has_started", "seats_remaining")

@@ -48,7 +48,7 @@ def is_supported() -> bool:
 
 
 def book_in_one_statement(user: User, event_id: int) -> "models.Reservation | None":
-    """Do what ``booking.book_in_a_transaction`` does.
+    """Try to book in one statement, with the same result as ``booking.book_in_a_transaction``.
 
     If the user already has a reservation, the update matches no row, so the statement waits for no lock.
     """
@@ -100,7 +100,7 @@ def inserted() -> list["Field[Any, Any]"]:
 def statement() -> Statement:
     """Return the statement, with the SQL that the ORM compiles for its parts, and its parameters in their order."""
     quote = connection.ops.quote_name
-    # Placeholders, which no other parameter of the compiled SQL is equal to.
+    # Placeholder values. They must differ from all other parameters of the compiled SQL.
     ids = {"event_id": -1, "user_id": -2}
     seats = Event.objects.seats_to_take(ids["event_id"]).filter(~Exists(booking.held_by(ids["user_id"])))
     update = capture(lambda: seats.move_seats(F("seats_remaining") - 1), connection.alias, **ids)

@@ -71,7 +71,7 @@ class Reservation(models.Model):
     class Meta:
         # The order of booking.
         ordering = ["id"]
-        # Makes related managers use ReservationManager, so that event.reservations.set() and add() are rejected.
+        # event.reservations.add() and set() call update() of the base manager; ReservationManager rejects that.
         base_manager_name = "objects"
         constraints = [UniqueConstraint(name="reservation_once_per_user_and_event", fields=["user", "event"])]
         indexes = [

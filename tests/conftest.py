@@ -67,7 +67,7 @@ SHORT = Routes(
 
 @pytest.fixture
 def routes() -> Routes:
-    """The documented routes. That the short ones are the same is tested in test_routes.py."""
+    """The documented long routes. test_routes.py checks that the short ones lead to the same views."""
     return LONG
 
 
@@ -134,7 +134,7 @@ def reservation(bob: User, event: Event) -> Reservation:
 
 @pytest.fixture
 def boss() -> Client:
-    """A superuser, logged in to the admin panel."""
+    """A client that is logged in to the admin as a superuser."""
     return superuser()
 
 

@@ -11,7 +11,7 @@ READ_LIMITS = 3 if connection.vendor == "postgresql" else 0
 
 
 def slowly(read: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same read, which begins with a statement of a second on PostgreSQL."""
+    """Wrap a read so that it starts with a statement that takes one second on PostgreSQL."""
 
     def read_slowly(*args: Any, **options: Any) -> Any:
         with connection.cursor() as cursor:

@@ -72,7 +72,7 @@ def operation(method: str, path: str) -> dict[str, Any] | None:
 
 
 def long_path(path: str) -> str:
-    """Return the documented path of the route that has this short one; any other path as it is."""
+    """Return the long path for a short path. Returns other paths unchanged."""
     for short, long in SHORT_PATHS:
         path = re.sub(short, long, path)
     return path

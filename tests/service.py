@@ -39,7 +39,7 @@ class Response(NamedTuple):
 
 
 def ask(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, token: str = "") -> Response:
-    """Send one request over the connection, and close it after the response."""
+    """Send one request over the connection, and close the connection after the response."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Token {token}"} if token else {})
     with contextlib.closing(connection):
         connection.request(method, path, None if body is None else json.dumps(body), headers)

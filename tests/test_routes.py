@@ -24,7 +24,7 @@ def all_routes(patterns: Iterable[URLPattern | URLResolver], prefix: str = "/") 
 
 
 def path_of(route: str) -> str:
-    """Fill in each argument of a route with a number of its own."""
+    """Return a path for a route, with a different number for each argument."""
     numbers = iter(range(1, 10))
     return re.sub(r"<[^>]+>", lambda argument: str(next(numbers)), route)
 
@@ -35,7 +35,7 @@ SHORT_PATHS = [path for path in PATHS if path.startswith("/api/") and not path.s
 
 
 def view_of(match: ResolverMatch) -> tuple:
-    """Say what a path leads to: the view's class, its actions by method, its options, and its arguments."""
+    """Return what a path resolves to: view class, actions by method, options and arguments."""
     view = match.func
     return view.cls, getattr(view, "actions", None), view.initkwargs, match.args, match.kwargs
 

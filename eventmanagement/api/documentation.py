@@ -30,7 +30,7 @@ class SchemaView(APIView):
     def get(self, request: Request) -> HttpResponse:
         renderer = request.accepted_renderer
         with generation_lock:
-            # mypy looks for the hash of an instance, and not of the class.
+            # mypy wrongly requires that instances of the renderer are hashable; the argument is a class.
             content, tag = rendered_document(type(renderer))  # type: ignore[arg-type]
         if has_tag(request, tag):
             response: HttpResponse = HttpResponseNotModified()

@@ -1,4 +1,4 @@
-"""Choosing the format of a response."""
+"""Content negotiation."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ from eventmanagement.refusals import Refusal
 from eventmanagement.serving.middleware import sentence
 
 View = TypeVar("View", bound=Callable[..., Any])
-# Its path, that path as a pattern, the method, and the view.
+# Path, path as a regular expression, HTTP method, view.
 Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 LONG_PATHS = ("/api/authentication/", "/api/event/", "/api/reservation/")

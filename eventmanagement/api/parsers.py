@@ -14,7 +14,7 @@ MOST_MARKS = 50_000
 
 
 class JSONParser(parsers.JSONParser):
-    """Parses JSON. Limits the number of structural characters, and returns 400 if the nesting is too deep."""
+    """Parses JSON. Raises ParseError for too many structural characters or too deep nesting."""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None

@@ -46,7 +46,7 @@ SWEEP = 1
 # In bytes. A body that is too large is received and discarded before the 413, unless it is larger than this.
 LARGEST_DROPPED = 32 * 2**20
 # In bytes: the maximum size of the buffers of all connections of a worker together. Above it, the worker drops the
-# connections with the largest buffers that are waiting for their clients, and returns 503 for new requests.
+# connections with the largest buffers that are waiting for their clients, and returns 503 for requests with a body.
 MOST_HELD = 64 * 2**20
 
 EVENTS = {
@@ -224,7 +224,10 @@ class Worker(ThreadWorker):
         self.wait(connection, State.READING, connection.began + REQUEST - time.monotonic())
 
     def queue(self, connection: Connection) -> None:
-        """Submit the request to the thread pool of its lane. Responds 503 if the queue or the memory is full."""
+        """Submit the request to the thread pool of its lane.
+
+        Responds 503 if the queue is full, or if the memory is full and the request holds some, such as a body.
+        """
         request = connection.request
         connection.lane = lane = lane_of(request.method, request.path, request.query)
         is_memory_full = connection.counted and self.held > MOST_HELD

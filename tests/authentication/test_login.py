@@ -112,7 +112,7 @@ def test_limit_does_not_count_successes(api, routes, settings, dave, limit):
 
 @pytest.fixture
 def hashed(dave, monkeypatch):
-    """The passwords that are hashed."""
+    """Collect the passwords that are hashed."""
     hashed = []
     encode = MD5PasswordHasher.encode
     monkeypatch.setattr(

@@ -133,7 +133,7 @@ class RevocationFailed(Exception):
 
 @contextmanager
 def failing_revocation(number):
-    """Let the deletion of a token fail when it is asked for this time, from 1."""
+    """Make the nth deletion of a token fail, counted from 1."""
     deletions = []
 
     def fail(execute, sql, parameters, many, context):
@@ -177,7 +177,7 @@ def test_revocation_that_fails_leaves_the_account_as_it_was(as_user, bob, change
 
 
 def test_token_that_a_login_creates_during_the_change_is_revoked(bob):
-    """After the revocation before the save, and before the save."""
+    """The login creates the token between the first revocation and the save."""
 
     def log_in_first(execute, sql, parameters, many, context):
         if sql.startswith('UPDATE "auth_user"'):

@@ -20,7 +20,7 @@ def imported_by(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            # What is imported may be a module itself.
+            # The imported name may itself be a module.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 

@@ -1,4 +1,4 @@
-"""deploy/haproxy.cfg as it is, in front of the service: what it refuses, what it passes on, and who notices."""
+"""deploy/haproxy.cfg in front of the service: its limits, its headers, and the effect of attacks on other clients."""
 
 import http.client
 import itertools
@@ -23,15 +23,15 @@ from tests.hostile.probe import Probe, create_event
 from tests.hostile.test_connections import ATTACK, ATTACKS
 from tests.service import PATIENCE, ask, running_service
 
-# Debian's place of it is not on everybody's path.
+# Debian installs it in /usr/sbin, which is not on every user's PATH.
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = [
-    pytest.mark.skipif(connection.vendor != "postgresql", reason="once is enough: it is about the proxy"),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="tests the proxy, so one run is enough"),
     pytest.mark.skipif(not HAPROXY or not shutil.which("openssl"), reason="needs haproxy and openssl"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="the configuration starts as root, and drops its rights"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="HAProxy must start as root to drop its privileges"),
 ]
 
-# What the configuration allows one address.
+# The limits per client IP in the configuration.
 CONNECTIONS, NEW_CONNECTIONS, REQUESTS = 200, 500, 1000
 SELF_SIGNED = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
 SELF_SIGNED += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -56,7 +56,7 @@ class Proxy:
         )
         both.write_bytes(certificate.read_bytes() + key.read_bytes())
         self.tls = ssl.create_default_context(cafile=certificate)
-        # The probe's requests come from many people, who reach no limit.
+        # The probe sends its requests from many IP addresses, to stay below the limits.
         self.people = itertools.cycle(f"127.0.1.{number}" for number in range(1, 251))
         self.strangers = (f"127.0.2.{number}" for number in range(1, 251))
         self.environment = os.environ | {
@@ -93,7 +93,7 @@ class Proxy:
             process.wait(PATIENCE)
 
     def connect(self, address, tls=True, patience=PATIENCE):
-        """Open a connection from this loopback address."""
+        """Open a connection from this loopback IP address."""
         port = self.https if tls else self.http
         plain = socket.create_connection(("127.0.0.1", port), timeout=patience, source_address=(address, 0))
         return self.tls.wrap_socket(plain, server_hostname="127.0.0.1") if tls else plain
@@ -174,10 +174,10 @@ def test_two_thousand_connections_from_one_address(proxy, probe):
     with ExitStack() as connections, probe.running():
         clients = []
         for _ in range(2000):
-            # Without TLS: the limit is in front of it. It may be over before connect() returns.
+            # Without TLS, because the limit applies before TLS. The connection may be closed before connect() returns.
             with suppress(ConnectionResetError):
                 clients.append(connections.enter_context(proxy.connect(attacker, tls=False)))
-        # The first one is within the limit. When it closes, because it is silent, the time for the others is over.
+        # The first connection is within the limit. The others must be closed before its own idle timeout closes it.
         first = clients[0]
         while len(clients) > CONNECTIONS and clients[0] is first:
             clients = [client for client in clients if not is_closed(client)]
@@ -189,7 +189,7 @@ def test_two_thousand_connections_from_one_address(proxy, probe):
 
 def test_new_connections_of_one_address_are_limited(proxy):
     attacker = next(proxy.strangers)
-    # HAProxy's rate is an approximation: some more than the limit.
+    # HAProxy's rate counter is approximate, so send some more than the limit.
     for _ in range(NEW_CONNECTIONS * 6 // 5):
         with suppress(ConnectionError):
             proxy.connect(attacker, tls=False).close()
@@ -212,7 +212,7 @@ def test_requests_of_one_address_are_limited(proxy):
             statuses.append(response.status)
 
     assert statuses == [308] * REQUESTS + [429]
-    assert body == b'{"detail": "Too many requests from this address.", "code": "throttled"}'
+    assert body == b'{"detail": "Too many requests from this IP address.", "code": "throttled"}'
     assert response.headers["Retry-After"] == "10"
     assert proxy.request("GET", "/healthz").status == 200
 
@@ -225,7 +225,7 @@ def test_plain_http_is_redirected(proxy):
 
 
 def test_service_knows_that_it_is_asked_over_tls(proxy, service):
-    # Django sends it over TLS alone.
+    # Django only sends this header over HTTPS.
     assert "strict-transport-security" in proxy.request("GET", "/healthz").headers
     assert "Strict-Transport-Security" not in service.request("GET", "/healthz").headers
 
@@ -259,13 +259,13 @@ def test_proxy_names_the_request(proxy, header):
     assert identity != "chosen"
     deadline = time.monotonic() + PATIENCE
     while identity not in proxy.log.read_text():
-        # The line is written after the response.
+        # HAProxy writes the log line after the response.
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 class Echo(BaseHTTPRequestHandler):
-    """A server whose response is the headers of the request, each with its value."""
+    """A server that returns the headers of the request in its response."""
 
     def do_GET(self):
         if self.path == "/readyz":
@@ -334,5 +334,5 @@ def test_servers_that_are_down_are_503(tmp_path):
         response = proxy.request("GET", "/api/events/")
 
     assert response.status == 503
-    assert response.json == {"detail": "No server is available; try again.", "code": "unavailable"}
+    assert response.json == {"detail": "No server is available. Try again later.", "code": "unavailable"}
     assert int(response.headers["retry-after"]) > 0

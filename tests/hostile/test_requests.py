@@ -127,7 +127,7 @@ def test_logins_of_one_account_with_its_right_password(tmp_path):
         outcomes = resist(probe, "log in with the right password", logins, of_passwords=True)
 
     assert set(outcomes) <= {200, 429, 503}
-    # Ten for each failure that THROTTLE_LOGIN allows, less the one of the sign-in.
+    # Ten times the limit of THROTTLE_LOGIN, minus the login in sign_in().
     assert outcomes[200] <= 99
 
 

@@ -66,7 +66,7 @@ def test_signals_are_sent_once(bob, event, signal):
 
 @pytest.fixture
 def new_column():
-    """A column with a default in Python, as a later release may add it."""
+    """Add a column with a Python default, as a later release might."""
     field = models.CharField(max_length=10, null=True, default=lambda: "web")
 
     def forget():

@@ -8,7 +8,7 @@ from tests.ledger import book
 
 @pytest.fixture
 def built(monkeypatch):
-    """Collect the classes of the serializers that make their fields."""
+    """Collect the names of the serializer classes that build their fields."""
     built = []
 
     def watch(serializer_class):
@@ -36,7 +36,7 @@ def test_rows_are_shown_without_making_fields(as_user, alice, event, event_of, r
         "reservation": routes.reservation(reservation),
     }[page]
     client = as_user(alice)
-    # The first request after the start makes the fields.
+    # The first request after a start builds the fields.
     client.get(path)
     built.clear()
 

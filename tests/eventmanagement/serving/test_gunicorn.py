@@ -19,10 +19,10 @@ from gunicorn.config import Config
 from eventmanagement.serving.worker import Worker
 from tests.service import GUNICORN, PATIENCE
 
-# The methods that gunicorn calls, and those of its own that the worker calls.
+# The worker's methods that gunicorn calls, and gunicorn's methods that the worker calls.
 OVERRIDDEN = ["get_thread_pool", "accept", "murder_pending", "murder_keepalived", "_cap_keepalive"]
 CALLED = ["handle_request", "handle_exit"]
-# Bytes: more than the sockets of both sides hold, so that the event loop has to send the rest.
+# In bytes: more than fits into the socket buffers of both sides, so that the event loop has to send the rest.
 LARGE = 20_000_000
 
 
@@ -67,7 +67,7 @@ def calls(monkeypatch):
 
 @pytest.fixture
 def gate():
-    """Where a request waits in the application until the gate is opened."""
+    """Lets a test hold a request inside the application until it opens the gate."""
     return SimpleNamespace(is_reached=threading.Event(), is_open=threading.Event())
 
 
@@ -87,7 +87,7 @@ def worker(calls, gate, monkeypatch):
         finally:
             calls.add("end")
 
-    # Only the main thread may set handlers of signals.
+    # Only the main thread can install signal handlers.
     monkeypatch.setattr(Worker, "init_signals", lambda worker: None)
     levels = ["access", "debug", "info", "warning", "error", "exception", "close_on_exec"]
     log = SimpleNamespace(**dict.fromkeys(levels, lambda *arguments, **options: None))
@@ -142,7 +142,7 @@ def test_event_loop_goes_on_while_a_request_is_under_way(worker, client, calls, 
 
 
 def large_application(environ, start_response):
-    """Serve a large response once the test has let the request go on."""
+    """Serve a large response after the test has opened the gate."""
     with socket.create_connection(("127.0.0.1", int(os.environ["GATE"])), PATIENCE) as gate:
         gate.recv(1)
     start_response("200 OK", [("Content-Length", str(LARGE))])
@@ -151,7 +151,7 @@ def large_application(environ, start_response):
 
 @pytest.fixture
 def service(tmp_path):
-    """gunicorn with one worker; the address that it serves, and where its requests wait."""
+    """gunicorn with one worker, its address, and the gate of its application."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_server(("127.0.0.1", 0)) as gate:
         gate.settimeout(PATIENCE)
         with (tmp_path / "log").open("w") as log:
@@ -162,7 +162,7 @@ def service(tmp_path):
                 pass_fds=[listener.fileno()],
                 stdout=log,
                 stderr=log,
-                # A group of processes of its own, as in a terminal.
+                # A separate process group, as in a terminal.
                 start_new_session=True,
             )
         yield SimpleNamespace(process=process, address=listener.getsockname(), gate=gate)
