@@ -178,8 +178,6 @@ REST_FRAMEWORK = {
     # Ignore ?format=, like every unknown query parameter.
     "URL_FORMAT_OVERRIDE": None,
     "NUM_PROXIES": TRUSTED_PROXIES,
-    # There is one version, and none to ask for: /schema/?version= would go into a header.
-    "ALLOWED_VERSIONS": [PROJECT["version"]],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 

@@ -53,7 +53,7 @@ LONGEST_QUEUE = {
     Lane.READS: 400,
 }
 
-ACCOUNTS = re.compile(r"/(login|signup|password|password_change|delete-account)/$")
+ACCOUNTS = re.compile(r"/(login|signup|password|password_change)/$")
 BOOKINGS = re.compile(r"/api/(reservation/)?reservations/")
 PREFIX = os.environ.get("SCRIPT_NAME", "")
 
