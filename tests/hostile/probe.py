@@ -1,12 +1,13 @@
 """Normal clients that send requests during an attack and record the results."""
 
 import http.client
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tests.service import Service
@@ -64,6 +65,19 @@ class Probe:
                 self.is_over.set()
                 for each in asking:
                     each.result()
+
+    def watch_drip(self, clients: list[socket.socket], first: bytes, more: bytes, seconds: float) -> None:
+        """Let each client send ``first``, then ``more`` every half second, while the probe sends requests."""
+        for client in clients:
+            client.sendall(first)
+        with self.running():
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                for client in clients if more else []:
+                    # The server may have closed the connection.
+                    with suppress(OSError):
+                        client.send(more)
+                time.sleep(0.5)
 
     def report(self, attack: str) -> None:
         told = ", ".join(

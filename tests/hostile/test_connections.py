@@ -2,8 +2,7 @@
 
 import os
 import socket
-import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import pytest
 from django.db import connection
@@ -77,15 +76,7 @@ def test_nobody_notices_clients_who(service, tokens, attack):
         ]
         for client in clients:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.sendall(first)
-        with probe.running():
-            until = time.monotonic() + ATTACK
-            while time.monotonic() < until:
-                for client in clients if more else []:
-                    # The server may have closed the connection.
-                    with suppress(OSError):
-                        client.send(more)
-                time.sleep(0.5)
+        probe.watch_drip(clients, first, more, ATTACK)
 
     probe.report(f"{count} clients {attack}")
     probe.assert_nobody_noticed()

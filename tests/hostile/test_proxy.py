@@ -143,16 +143,7 @@ def test_nobody_notices_clients_who(proxy, probe, attack):
     count, attacker = min(count, CONNECTIONS), next(proxy.strangers)
     with ExitStack() as connections:
         clients = [connections.enter_context(proxy.connect(attacker)) for _ in range(count)]
-        for client in clients:
-            client.sendall(first)
-        with probe.running():
-            until = time.monotonic() + ATTACK
-            while time.monotonic() < until:
-                for client in clients if more else []:
-                    # The proxy may have closed it.
-                    with suppress(OSError):
-                        client.send(more)
-                time.sleep(0.5)
+        probe.watch_drip(clients, first, more, ATTACK)
 
     probe.report(f"{count} clients {attack}")
     probe.assert_nobody_noticed()
