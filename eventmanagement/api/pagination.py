@@ -1,5 +1,6 @@
 """Pagination that stays fast for long lists."""
 
+from contextlib import nullcontext
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +21,8 @@ EXACT_COUNT = 10_000
 # In seconds. Larger counts are cached, because counting 100,000 rows takes longer than the rest of the response.
 # After COUNT_KEPT seconds one request per process counts again, and others use the old count for up to RENEWING more.
 COUNT_KEPT, RENEWING = 4, 1
+# The cache key of a flag: some count is cached.
+LONG_LISTS = "long-lists"
 # From this offset on, the page is found by primary key: only the index is read for the skipped rows.
 SKIPPED = 1_000
 
@@ -33,20 +36,27 @@ class LongListPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at 
     def count(self) -> int:
         """The number of rows: exact up to ``EXACT_COUNT``, otherwise up to five seconds old."""
         rows = self.object_list.order_by()
-        try:
-            key = sha256(repr(rows.query.sql_with_params()).encode()).hexdigest()
-        except EmptyResultSet:
-            return 0
-        kept: int | None = cache.get(key)
-        if kept is not None and not cache.add(f"{key}-fresh", True, COUNT_KEPT):
+        # The key takes as long as a query to compute, and while no list is long, no count is cached.
+        kept: int | None = cache.get(self._key) if cache.get(LONG_LISTS) else None
+        if kept is not None and not cache.add(f"{self._key}-fresh", True, COUNT_KEPT):
             return kept
         count = rows.count()
         if count > EXACT_COUNT:
-            cache.set(f"{key}-fresh", True, COUNT_KEPT)
-            cache.set(key, count, COUNT_KEPT + RENEWING)
+            cache.set(f"{self._key}-fresh", True, COUNT_KEPT)
+            cache.set(self._key, count, COUNT_KEPT + RENEWING)
+            cache.set(LONG_LISTS, True, COUNT_KEPT + RENEWING)
         elif kept is not None:
-            cache.delete(key)
+            cache.delete(self._key)
         return count
+
+    @cached_property
+    def _key(self) -> str:
+        """The cache key of the count: a hash of the query."""
+        try:
+            query = self.object_list.order_by().query.sql_with_params()
+        except EmptyResultSet:
+            query = "", ()
+        return sha256(repr(query).encode()).hexdigest()
 
     def page(self, number: int | str) -> Page[Any]:
         number = self.validate_number(number)
@@ -87,10 +97,14 @@ class PageNumberPagination(pagination.PageNumberPagination):
     def paginate_queryset(
         self, queryset: QuerySet[Any, Any], request: Request, view: APIView | None = None
     ) -> list[Any]:
-        """Count the rows and read the page, with READ_TIMEOUT for each query."""
+        """Count the rows and read the page, with READ_TIMEOUT for each query if the request has parameters.
+
+        Without parameters the page is read from an index, so STATEMENT_TIMEOUT is enough. READ_TIMEOUT costs three
+        more round trips to the database.
+        """
         # Reject an invalid page_size before any query.
         self.get_page_size(request)
-        with read_timeout():
+        with read_timeout() if request.query_params else nullcontext():
             # None stands for a list without pages.
             return super().paginate_queryset(queryset, request, view) or []
 

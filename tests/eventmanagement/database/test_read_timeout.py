@@ -27,11 +27,11 @@ def limits():
 
 @pytest.fixture
 def get(as_user, alice, event, routes):
-    """Request one of the lists as alice, who attends her own event."""
+    """Request a page of one of the lists as alice, who attends her own event."""
     Reservation.objects.book(user=alice, event_id=event.pk)
     addresses = {"events": routes.events, "reservations": routes.reservations, "attendees": routes.attendees(event)}
     client = as_user(alice)
-    return lambda name: client.get(addresses[name])
+    return lambda name, **query: client.get(addresses[name], query)
 
 
 @on_postgresql
@@ -42,7 +42,7 @@ def test_list_that_takes_too_long_is_unavailable(get, settings, monkeypatch, nam
     rows = EventQuerySet if name == "events" else ReservationQuerySet
     monkeypatch.setattr(rows, step, slowly(getattr(rows, step)))
 
-    response = get(name)
+    response = get(name, page=1)
 
     assert response.status_code == 503
     assert response.json()["code"] == "unavailable"
@@ -65,7 +65,7 @@ def test_limits_end_with_a_read_that_fails(get, settings, monkeypatch):
     settings.READ_TIMEOUT = "10ms"
     monkeypatch.setattr(EventQuerySet, "count", slowly(EventQuerySet.count))
 
-    assert get("events").status_code == 503
+    assert get("events", page=1).status_code == 503
     assert limits() == before
 
 
@@ -80,7 +80,7 @@ def test_rows_are_rendered_outside_the_transaction(get, monkeypatch, name):
 
     monkeypatch.setattr(ListSerializer, "to_representation", watch)
 
-    get(name)
+    get(name, page=1)
 
     assert in_transaction == [False]
 
@@ -88,11 +88,20 @@ def test_rows_are_rendered_outside_the_transaction(get, monkeypatch, name):
 @pytest.mark.parametrize("name", LISTS)
 def test_list_takes_one_short_transaction_and_on_sqlite_none(get, name):
     with CaptureQueriesContext(connection) as queries:
-        get(name)
+        get(name, page=1)
 
     statements = [query["sql"].split()[0] for query in queries]
     limited = ["BEGIN", "SELECT", "SELECT", "SELECT", "COMMIT"]
     assert statements[-len(limited) :] == limited if connection.vendor == "postgresql" else "BEGIN" not in statements
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_list_without_parameters_takes_no_transaction(get, name):
+    with CaptureQueriesContext(connection) as queries:
+        get(name)
+
+    assert {query["sql"].split()[0] for query in queries} == {"SELECT"}
+    assert not any("set_config" in query["sql"] for query in queries)
 
 
 def test_bad_page_size_asks_the_database_nothing(api, routes, django_assert_num_queries):
