@@ -48,7 +48,7 @@ MIDDLEWARE = [
     # First, so that it measures and logs all other middleware too.
     "eventmanagement.serving.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "eventmanagement.serving.middleware.ContentPolicyMiddleware",
     "eventmanagement.serving.middleware.RequestLimitMiddleware",
     # Before all middleware that may return HTML errors, so that errors under /api/ are JSON.
     "eventmanagement.serving.middleware.JsonErrorMiddleware",
@@ -142,7 +142,8 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W003",  # CsrfViewMiddleware is installed as a subclass (serving/skip_for_api.py).
     "security.W008",  # The reverse proxy redirects to HTTPS; health checks use plain HTTP.
 ]
-# Pages load resources from this host only, and contain no inline scripts or styles.
+# Pages load resources from this host only, and contain no inline scripts or styles. JSON has a policy of its own
+# (eventmanagement/serving/middleware.py).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],

@@ -35,7 +35,7 @@ from eventmanagement.database.errors import Unavailable
 from eventmanagement.serving.connection import LARGEST_HEAD, Connection, State
 from eventmanagement.serving.lanes import LONGEST_QUEUE, READS, THREADS, Lane, lane_of
 from eventmanagement.serving.logs import log_refusal
-from eventmanagement.serving.middleware import RETRY_AFTER, sentence
+from eventmanagement.serving.middleware import JSON_POLICY, RETRY_AFTER, sentence
 
 # Timeouts in seconds, in this order: the first byte on a new connection, the request line and headers, the complete
 # request, the queue for a thread, progress of the response (some bytes sent), the complete response, and the client's
@@ -318,7 +318,7 @@ class Worker(ThreadWorker):
             f"HTTP/1.1 {status} {status.phrase}",
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
-            "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
+            f"Content-Security-Policy: {JSON_POLICY}",
             "X-Content-Type-Options: nosniff",
             f"X-Request-ID: {request_id}",
             *([f"Retry-After: {RETRY_AFTER}"] if is_busy else []),
