@@ -14,17 +14,17 @@ from django.http import HttpRequest
 from rest_framework.authtoken import admin as authtoken_admin  # noqa: F401  (registers TokenProxy, which is unregistered below)
 from rest_framework.authtoken.models import Token, TokenProxy
 
-from authentication.hashers import LONGEST_PASSWORD
+from authentication.hashers import MAX_PASSWORD_LENGTH
 from authentication.login import log_in
-from authentication.serializers import LONGEST_USERNAME
+from authentication.serializers import MAX_USERNAME_LENGTH
 from authentication.tokens import revoke_token
 from eventmanagement.refusals import TooManyAttempts
 
 # Users per DELETE statement: each user id is one query parameter, and databases limit their number.
-BATCH = 500
+BATCH_SIZE = 500
 
 
-class LimitedAuthenticationForm(AdminAuthenticationForm):
+class RateLimitedAuthenticationForm(AdminAuthenticationForm):
     """The admin's login form, with the same rate limits as the API's login.
 
     Unlike ``get_or_create_token``, it does not check the user a second time after the login. A session stores a
@@ -35,9 +35,9 @@ class LimitedAuthenticationForm(AdminAuthenticationForm):
     request: HttpRequest
 
     # On the server, Django's own form limits the length of neither field.
-    username = UsernameField(max_length=LONGEST_USERNAME, widget=forms.TextInput(attrs={"autofocus": True}))
+    username = UsernameField(max_length=MAX_USERNAME_LENGTH, widget=forms.TextInput(attrs={"autofocus": True}))
     password = forms.CharField(
-        max_length=LONGEST_PASSWORD,
+        max_length=MAX_PASSWORD_LENGTH,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
@@ -86,8 +86,8 @@ class UserAdmin(auth_admin.UserAdmin):
         """Revoke the tokens of these users, and log it in the admin history of each user who had a token."""
         with transaction.atomic():
             holders = list(users.filter(auth_token__isnull=False))
-            for start in range(0, len(holders), BATCH):
-                batch = holders[start : start + BATCH]
+            for start in range(0, len(holders), BATCH_SIZE):
+                batch = holders[start : start + BATCH_SIZE]
                 Token.objects.filter(user__in=batch).delete()
                 LogEntry.objects.log_actions(
                     request.user.pk,  # type: ignore[arg-type]  # The id is never None here, because the admin rejects anonymous users.
@@ -102,7 +102,7 @@ class UserAdmin(auth_admin.UserAdmin):
         self.message_user(request, f"Revoked {tokens}.", messages.SUCCESS)
 
 
-admin.site.login_form = LimitedAuthenticationForm
+admin.site.login_form = RateLimitedAuthenticationForm
 
 # A token authenticates as its user, so the admin neither shows tokens nor creates them.
 admin.site.unregister(TokenProxy)

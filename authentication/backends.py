@@ -33,5 +33,5 @@ class PasswordBackend(ModelBackend):
             if User.objects.filter(pk=user.pk, password=user.password).update(password=upgraded):
                 user.password = upgraded
 
-        is_right = check_password(password, user.password, upgrade)
-        return user if is_right and self.user_can_authenticate(user) else None
+        password_matches = check_password(password, user.password, upgrade)
+        return user if password_matches and self.user_can_authenticate(user) else None

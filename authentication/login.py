@@ -12,14 +12,14 @@ from eventmanagement.serving.client_ip import client_ip
 
 # How many logins are allowed for each failed login that is allowed. Successful logins are limited too, because each
 # computes a hash.
-ATTEMPTS_PER_FAILURE = 10
+ATTEMPT_LIMIT_FACTOR = 10
 
 
 def log_in(request: HttpRequest | Request, username: str, password: str) -> User | None:
     """Return the user with this username and password, or None.
 
     Raises TooManyAttempts, even with the right password, after too many failed logins from this client IP, or from
-    this client IP for this username. Also raises it after ATTEMPTS_PER_FAILURE times as many logins, failed or not,
+    this client IP for this username. Also raises it after ATTEMPT_LIMIT_FACTOR times as many logins, failed or not,
     from this client IP for this username. There is no limit per username alone: it would let anyone lock a user out.
     """
     ip = client_ip(request)
@@ -28,9 +28,9 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> User
         (settings.THROTTLE_LOGIN_ADDRESS, ("login_address", ip)),
     ]
     for rate, subject in limits:
-        AttemptWindow.objects.refuse_if_spent(rate, *subject)
+        AttemptWindow.objects.check_limit(rate, *subject)
     # Count the attempt before hashing: this limit is on the number of hashes.
-    AttemptWindow.objects.spend(_all_attempts(settings.THROTTLE_LOGIN), "login_attempt", ip, username)
+    AttemptWindow.objects.spend(_attempt_limit(settings.THROTTLE_LOGIN), "login_attempt", ip, username)
     user = authenticate(request, username=username, password=password)
     for rate, subject in limits:
         if user is None:
@@ -38,9 +38,9 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> User
         else:
             # Many guesses sent at the same time all pass the first check, because no failure is counted yet. This
             # second check stops the right guess among them.
-            AttemptWindow.objects.refuse_if_spent(rate, *subject)
+            AttemptWindow.objects.check_limit(rate, *subject)
     return user
 
 
-def _all_attempts(failures: Rate | None) -> Rate | None:
-    return failures and failures._replace(limit=ATTEMPTS_PER_FAILURE * failures.limit)
+def _attempt_limit(failures: Rate | None) -> Rate | None:
+    return failures and failures._replace(limit=ATTEMPT_LIMIT_FACTOR * failures.limit)

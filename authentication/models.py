@@ -25,20 +25,20 @@ class AttemptWindowManager(models.Manager["AttemptWindow"]):
             )
             if window.ends_at <= now:
                 window.attempts, window.ends_at = 0, now + rate.period
-            window.refuse_if_spent(rate)
+            window.check_limit(rate)
             window.attempts += 1
             window.save()
         if opened:
-            self._forget_ended(now)
+            self._delete_expired(now)
 
-    def refuse_if_spent(self, rate: Rate | None, *subject: str) -> None:
+    def check_limit(self, rate: Rate | None, *subject: str) -> None:
         """Raise TooManyAttempts if this subject has reached the limit. Does not count an attempt."""
         if rate is None:
             return
         for window in self.filter(subject=_digest(subject), ends_at__gt=timezone.now()):
-            window.refuse_if_spent(rate)
+            window.check_limit(rate)
 
-    def _forget_ended(self, now: datetime) -> None:
+    def _delete_expired(self, now: datetime) -> None:
         """Delete up to ten expired windows. Called for each new window, so that the table stays small."""
         with transaction.atomic():
             ended = self.filter(ends_at__lt=now).select_for_update(skip_locked=True)
@@ -63,7 +63,7 @@ class AttemptWindow(models.Model):
     def __str__(self) -> str:
         return f"{self.attempts} attempts until {self.ends_at}"
 
-    def refuse_if_spent(self, rate: Rate) -> None:
+    def check_limit(self, rate: Rate) -> None:
         """Raise TooManyAttempts, with the seconds to wait, if the number of attempts has reached the limit."""
         if self.attempts >= rate.limit:
             raise TooManyAttempts(wait=(self.ends_at - timezone.now()).total_seconds())

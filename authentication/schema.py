@@ -7,13 +7,13 @@ from drf_spectacular.utils import extend_schema_serializer
 
 from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
 from authentication.views import LoginView, LogoutView, SignupView
-from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, describe, operation, refused
+from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, bad_request, describe, operation
 
 CREDENTIALS = {"username": "alice", "password": "correct-horse-battery"}
 TOKEN = "5e8f0c3d1b7a49e2864fd05c9ab37e16d2c480f5"  # noqa: S105 (an example)
 
 
-class DocumentedTokens(TokenScheme):
+class TokenAuthenticationScheme(TokenScheme):
     target_class = "authentication.tokens.TokenAuthentication"
     priority = 0
 
@@ -39,7 +39,7 @@ describe(
         sends=CREDENTIALS | {"email": "alice@example.org"},
         returns={"id": 1, "username": "alice", "email": "alice@example.org"},
         responses={201: SignupSerializer}
-        | refused(fields={"username": ["A user with that username already exists."]})
+        | bad_request(fields={"username": ["A user with that username already exists."]})
         | THROTTLED,
     ),
 )
@@ -57,7 +57,7 @@ describe(
         sends=CREDENTIALS,
         returns={"token": TOKEN},
         responses={200: TokenSerializer}
-        | refused(fields={"non_field_errors": ["The username or the password is wrong."]})
+        | bad_request(fields={"non_field_errors": ["The username or the password is wrong."]})
         | THROTTLED,
     ),
 )

@@ -7,11 +7,11 @@ from django.db import IntegrityError, transaction
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
-from authentication.hashers import LONGEST_PASSWORD
+from authentication.hashers import MAX_PASSWORD_LENGTH
 from eventmanagement.api.fields import CharField, ModelSerializer
 
 USERNAME_TAKEN = "A user with that username already exists."
-LONGEST_USERNAME: int = User._meta.get_field("username").max_length  # type: ignore[assignment]  # Not None here.
+MAX_USERNAME_LENGTH: int = User._meta.get_field("username").max_length  # type: ignore[assignment]  # Not None here.
 
 
 class UsernameField(CharField):
@@ -28,12 +28,12 @@ class PasswordField(CharField):
     def __init__(self, **options: Any) -> None:
         # Spaces at the beginning or end are part of the password.
         style = {"input_type": "password"}
-        super().__init__(write_only=True, trim_whitespace=False, max_length=LONGEST_PASSWORD, style=style, **options)
+        super().__init__(write_only=True, trim_whitespace=False, max_length=MAX_PASSWORD_LENGTH, style=style, **options)
 
 
 class SignupSerializer(ModelSerializer[User]):
     username = UsernameField(
-        max_length=LONGEST_USERNAME,
+        max_length=MAX_USERNAME_LENGTH,
         help_text="Letters and digits of any script, and @ . + - _",
         validators=[User.username_validator, UniqueValidator(User.objects.all(), message=USERNAME_TAKEN)],
     )
@@ -68,7 +68,7 @@ class SignupSerializer(ModelSerializer[User]):
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):
-    username = UsernameField(max_length=LONGEST_USERNAME)
+    username = UsernameField(max_length=MAX_USERNAME_LENGTH)
     password = PasswordField()
 
 

@@ -7,11 +7,11 @@ from django.contrib.auth.models import User
 from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 
-from authentication.tokens import revoke_token, revoke_token_of_other_password
+from authentication.tokens import revoke_token, revoke_token_if_password_changed
 
 
 @receiver(pre_save, sender=User)
-def revoke_token_first(instance: User, update_fields: Collection[str] | None, **kwargs: Any) -> None:
+def revoke_token_before_save(instance: User, update_fields: Collection[str] | None, **kwargs: Any) -> None:
     """Revoke the token of a user who is about to be saved as inactive or with another password hash.
 
     Outside of a transaction, each statement is committed separately. If the revocation fails, the user is not saved,
@@ -23,7 +23,7 @@ def revoke_token_first(instance: User, update_fields: Collection[str] | None, **
     if _writes("is_active", update_fields) and not instance.is_active:
         revoke_token(instance)
     elif _writes("password", update_fields) and not _only_upgrades_hash(instance, update_fields):
-        revoke_token_of_other_password(instance)
+        revoke_token_if_password_changed(instance)
 
 
 @receiver(post_save, sender=User)

@@ -14,13 +14,13 @@ from eventmanagement.database.errors import Unavailable
 from eventmanagement.database.queries import PreparedQuery
 
 # The format of Token.generate_key: twenty random bytes in hexadecimal.
-KEY_LENGTH = 40
-KEY = re.compile("[0-9a-f]+")
+TOKEN_LENGTH = 40
+TOKEN_PATTERN = re.compile("[0-9a-f]+")
 # In characters: enough for the keyword, several spaces and the key.
-LONGEST_HEADER = 100
+MAX_HEADER_LENGTH = 100
 # How many times a login compares the password hash that it checked with the stored one. A second time is needed
 # if another login has upgraded the hash meanwhile.
-MOST_TRIES = 3
+MAX_ATTEMPTS = 3
 # Loads only the fields of the user that every request needs. Django loads the others on access.
 USER_BY_TOKEN = PreparedQuery(
     lambda key: User.objects.filter(auth_token__key=key), fields=["id", "username", "is_active"], key="key"
@@ -32,7 +32,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
-        if len(header) <= LONGEST_HEADER:
+        if len(header) <= MAX_HEADER_LENGTH:
             return super().authenticate(request)
         # The header is too long for a valid token. As in the parent class, other schemes are ignored.
         if header[: len(self.keyword) + 1].strip().lower() == self.keyword.lower():
@@ -40,7 +40,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
         return None
 
     def authenticate_credentials(self, key: str) -> tuple[User, Token]:
-        user = len(key) == KEY_LENGTH and KEY.fullmatch(key) and USER_BY_TOKEN.first(key=key)
+        user = len(key) == TOKEN_LENGTH and TOKEN_PATTERN.fullmatch(key) and USER_BY_TOKEN.first(key=key)
         if not user:
             raise AuthenticationFailed("Invalid token.")
         if not user.is_active:
@@ -53,10 +53,10 @@ def get_or_create_token(user: User, password: str) -> Token | None:
 
     Returns None if the password was changed, or the user was deactivated or deleted, since the check. The user's
     row is locked here: a concurrent change of the user waits for the lock, and then finds the token and revokes it.
-    Raises Unavailable after MOST_TRIES attempts that were interrupted by concurrent changes.
+    Raises Unavailable after MAX_ATTEMPTS attempts that were interrupted by concurrent changes.
     """
     checked = user.password
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         try:
             with transaction.atomic():
                 current = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
@@ -81,6 +81,6 @@ def revoke_token(user: User) -> None:
     Token.objects.filter(user=user).delete()
 
 
-def revoke_token_of_other_password(user: User) -> None:
+def revoke_token_if_password_changed(user: User) -> None:
     """Delete the user's token if the stored password hash differs from the one in this instance."""
     Token.objects.filter(user=user).exclude(user__password=user.password).delete()

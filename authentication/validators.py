@@ -3,7 +3,7 @@
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 
-from authentication.hashers import LONGEST_PASSWORD
+from authentication.hashers import MAX_PASSWORD_LENGTH
 from authentication.tokens import revoke_token
 
 
@@ -11,16 +11,16 @@ class MaximumLengthValidator:
     """Reject a password that is longer than the login accepts."""
 
     def validate(self, password: str, user: User | None = None) -> None:
-        """Raise ValidationError if the password is longer than LONGEST_PASSWORD characters."""
-        if len(password) > LONGEST_PASSWORD:
+        """Raise ValidationError if the password is longer than MAX_PASSWORD_LENGTH characters."""
+        if len(password) > MAX_PASSWORD_LENGTH:
             raise ValidationError(
                 "This password is too long. It must contain at most %(max_length)d characters.",
                 code="password_too_long",
-                params={"max_length": LONGEST_PASSWORD},
+                params={"max_length": MAX_PASSWORD_LENGTH},
             )
 
     def get_help_text(self) -> str:
-        return f"Your password must contain at most {LONGEST_PASSWORD} characters."
+        return f"Your password must contain at most {MAX_PASSWORD_LENGTH} characters."
 
 
 class TokenRevokingValidator:

@@ -7,7 +7,7 @@ from django.db.models.functions import Cast
 from django.db.models.sql.compiler import SQLCompiler
 
 # The maximum of PostgreSQL's integer type. SQLite would accept larger numbers.
-LARGEST_CAPACITY = 2**31 - 1
+MAX_CAPACITY = 2**31 - 1
 
 
 class WholeNumber(Cast):

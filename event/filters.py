@@ -50,17 +50,19 @@ class SearchFilter(django_filters.CharFilter):
 class EventFilter(django_filters.FilterSet):
     """The query parameters of the list of events. Invalid values are field errors; unknown parameters are ignored."""
 
-    search = SearchFilter(method="matching", label="Up to six words. Each must occur in the title or the description")
+    search = SearchFilter(
+        method="filter_search", label="Up to six words. Each must occur in the title or the description"
+    )
     organizer = IdFilter(field_name="organizer_id", label="The id of the organizer")
     start_after = DateTimeFilter(field_name="start_time", lookup_expr="gt", label="Starts after this time (ISO 8601)")
     start_before = DateTimeFilter(field_name="start_time", lookup_expr="lt", label="Starts before this time (ISO 8601)")
     available = django_filters.ChoiceFilter(
-        method="by_availability",
+        method="filter_available",
         choices=[("true", "true"), ("false", "false")],
         label="true: events that have not started and have seats left; false: all others",
     )
     ordering = django_filters.ChoiceFilter(
-        method="ordered",
+        method="filter_ordering",
         choices=[(name, name) for name in ORDERINGS],
         label="The sort field. A leading minus sorts in descending order",
     )
@@ -69,11 +71,11 @@ class EventFilter(django_filters.FilterSet):
         model = Event
         fields: list[str] = []
 
-    def matching(self, events: EventQuerySet, name: str, text: str) -> EventQuerySet:
+    def filter_search(self, events: EventQuerySet, name: str, text: str) -> EventQuerySet:
         return events.with_words(text.split())
 
-    def by_availability(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
+    def filter_available(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
         return events.bookable() if value == "true" else events.not_bookable()
 
-    def ordered(self, events: EventQuerySet, name: str, ordering: Any) -> EventQuerySet:
+    def filter_ordering(self, events: EventQuerySet, name: str, ordering: Any) -> EventQuerySet:
         return events.order_by(ordering, "id")

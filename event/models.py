@@ -18,26 +18,26 @@ from django.db.models import CheckConstraint, Expression, F, Index, Q, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from event.capacity import LARGEST_CAPACITY, WholeNumber, whole_number
+from event.capacity import MAX_CAPACITY, WholeNumber, whole_number
 from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
 from event.journal import log_seats
-from event.search_sql import PAIR, has_pairs_of
+from event.search_sql import BIGRAM_LENGTH, contains_bigrams
 from eventmanagement.database.breaker import LockBreaker
-from eventmanagement.database.queries import LockTimeout, PreparedQuery
+from eventmanagement.database.queries import PreparedQuery, SetLockTimeout
 
 # The circuit breaker for the locks of event rows, by event id. It guards booking, cancelling and Event.lock(). It
 # does not guard the admin's form for events, nor the update() and delete() of a queryset.
-EVENT_LOCKS = LockBreaker()
+EVENT_LOCK_BREAKER = LockBreaker()
 
-LONGEST_DESCRIPTION = 10_000
-EVENT_IS_OVER = "The event is already over."
-EARLIEST_START = timedelta(days=-365)
+MAX_DESCRIPTION_LENGTH = 10_000
+EVENT_HAS_ENDED = "The event is already over."
+EARLIEST_START_OFFSET = timedelta(days=-365)
 STARTS_TOO_EARLY = "The start can't be more than a year in the past."
 
 
 def starts_too_early(start_time: datetime) -> bool:
     """Return whether this start is too far in the past for a new event, or for a new start of an event."""
-    return start_time < timezone.now() + EARLIEST_START
+    return start_time < timezone.now() + EARLIEST_START_OFFSET
 
 
 NOT_STARTED = Q(start_time__gt=Now())
@@ -45,9 +45,9 @@ STARTED = ~NOT_STARTED
 BOOKABLE = NOT_STARTED & Q(seats_remaining__gt=0)
 
 
-def waits_briefly() -> LockTimeout:
+def waits_briefly() -> SetLockTimeout:
     """Return a condition that limits how long its statement waits for the lock of an event's row."""
-    return LockTimeout(settings.BOOKING_LOCK_TIMEOUT)
+    return SetLockTimeout(settings.BOOKING_LOCK_TIMEOUT)
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -65,7 +65,7 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Return the events that contain every word in the title or the description, ignoring case."""
         conditions: list[Q | Expression] = [Q(title__icontains=word) | Q(description__icontains=word) for word in words]
         if connections[self.db].vendor == "postgresql":
-            conditions += [has_pairs_of(word) for word in words if len(word) == PAIR]
+            conditions += [contains_bigrams(word) for word in words if len(word) == BIGRAM_LENGTH]
         return self.filter(*conditions)
 
     def locked(self) -> "EventQuerySet":
@@ -177,7 +177,7 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         The event's row stays locked until the caller's transaction ends. Raises SoldOut, EventStarted, DoesNotExist
         or Unavailable.
         """
-        with EVENT_LOCKS.guard(event_id):
+        with EVENT_LOCK_BREAKER.guard(event_id):
             taken = self.seats_to_take(event_id).move_seats(F("seats_remaining") - 1)
         event = self.annotate(has_started=STARTED).get(pk=event_id)
         if not taken:
@@ -197,7 +197,7 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         """
         started = self.filter(STARTED, pk=event_id)
         taken = self.not_started().filter(waits_briefly(), pk=event_id, seats_remaining__lt=F("capacity"))
-        with EVENT_LOCKS.guard(event_id):
+        with EVENT_LOCK_BREAKER.guard(event_id):
             freed = taken.move_seats(F("seats_remaining") + 1)
         if not freed and started.exists():
             raise EventStarted
@@ -228,11 +228,11 @@ EVENT_BY_ID = PreparedQuery(lambda event_id: Event.objects.filter(pk=event_id), 
 
 class Event(models.Model):
     title = models.CharField(max_length=200)
-    description = models.TextField(blank=True, max_length=LONGEST_DESCRIPTION)
+    description = models.TextField(blank=True, max_length=MAX_DESCRIPTION_LENGTH)
     start_time = models.DateTimeField()
     end_time = models.DateTimeField()
     show_time = models.DateTimeField("doors open", null=True, blank=True)
-    capacity = models.IntegerField(validators=[MinValueValidator(1), MaxValueValidator(LARGEST_CAPACITY)])
+    capacity = models.IntegerField(validators=[MinValueValidator(1), MaxValueValidator(MAX_CAPACITY)])
     seats_remaining = models.IntegerField(editable=False)
     organizer = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -288,7 +288,7 @@ class Event(models.Model):
     def clean(self) -> None:
         """Reject a new event that has ended, and a new start more than a year ago. The constraints check the rest."""
         if self._state.adding and self.end_time and self.end_time <= timezone.now():
-            raise ValidationError({"end_time": EVENT_IS_OVER})
+            raise ValidationError({"end_time": EVENT_HAS_ENDED})
         unmoved = Event.objects.filter(pk=self.pk, start_time=self.start_time)
         if self.start_time and starts_too_early(self.start_time) and not unmoved.exists():
             raise ValidationError({"start_time": STARTS_TOO_EARLY})
@@ -334,7 +334,7 @@ class Event(models.Model):
 
         Raises DoesNotExist if the event has been deleted, or Unavailable.
         """
-        with EVENT_LOCKS.guard(self.pk):
+        with EVENT_LOCK_BREAKER.guard(self.pk):
             self.refresh_from_db(from_queryset=Event.objects.locked())
 
     def resize(self, capacity: int | Expression) -> None:

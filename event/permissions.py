@@ -6,7 +6,7 @@ from rest_framework.views import APIView
 from event.models import Event
 
 
-class MayReadEvents(IsAuthenticated):
+class IsAuthenticatedOrPublicRead(IsAuthenticated):
     """Anyone may read if EVENTS_PUBLIC is true. Everything else needs an authenticated user."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
@@ -21,6 +21,6 @@ class IsOrganizer(BasePermission):
         return event.organizer_id == request.user.pk
 
 
-class IsOrganizerOrReader(IsOrganizer):
+class IsOrganizerOrReadOnly(IsOrganizer):
     def has_object_permission(self, request: Request, view: APIView, event: Event) -> bool:
         return request.method in SAFE_METHODS or super().has_object_permission(request, view, event)

@@ -7,7 +7,7 @@ from django.conf import settings
 from event.exceptions import CapacityBelowReserved
 from event.serializers import EventSerializer
 from event.views import EventViewSet
-from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, describe, error, operation, refused
+from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, bad_request, describe, error, operation
 
 TAGS = ["Events"]
 # The dates are far in the future, so that the example works in Swagger UI.
@@ -21,16 +21,16 @@ NEW_EVENT = {
 }
 EVENT = {"id": 1} | NEW_EVENT | {"seats_remaining": 40, "organizer": 1}
 
-WRONG_TIMES = {"end_time": ["The event must end after it starts."]}
-NOT_ITS_ORGANIZER = error(
+INVALID_TIMES = {"end_time": ["The event must end after it starts."]}
+NOT_ORGANIZER = error(
     HTTPStatus.FORBIDDEN, "Only the organizer of this event may do this.", "You are not the organizer of this event."
 )
-NO_SUCH_EVENT = error(HTTPStatus.NOT_FOUND, "No Event matches the given query.", "There is no event with this id.")
-NO_SUCH_PAGE = error(HTTPStatus.NOT_FOUND, "Invalid page.", "This page does not exist.")
-CHANGED = {200: EventSerializer} | NEEDS_TOKEN | NOT_ITS_ORGANIZER | NO_SUCH_EVENT
-CAPACITY_REFUSED = refused("CapacityRefusal", CapacityBelowReserved(12), fields=WRONG_TIMES)
+EVENT_NOT_FOUND = error(HTTPStatus.NOT_FOUND, "No Event matches the given query.", "There is no event with this id.")
+PAGE_NOT_FOUND = error(HTTPStatus.NOT_FOUND, "Invalid page.", "This page does not exist.")
+UPDATE_RESPONSES = {200: EventSerializer} | NEEDS_TOKEN | NOT_ORGANIZER | EVENT_NOT_FOUND
+CAPACITY_ERRORS = bad_request("CapacityRefusal", CapacityBelowReserved(12), fields=INVALID_TIMES)
 # For ``auth``: an empty list means that no token is needed, None means the view's authentication classes.
-READER: list[str] | None = [] if settings.EVENTS_PUBLIC else None
+READ_AUTH: list[str] | None = [] if settings.EVENTS_PUBLIC else None
 
 describe(
     EventViewSet,
@@ -39,13 +39,13 @@ describe(
         "List and search events",
         description="All events, the earliest start first, 10 per page by default. Filter them with the parameters.",
         tags=TAGS,
-        auth=READER,
+        auth=READ_AUTH,
         conditional=True,
         returns=EVENT,
         responses={200: EventSerializer(many=True)}
-        | refused(fields={"start_after": ["Enter a valid date/time."]})
+        | bad_request(fields={"start_after": ["Enter a valid date/time."]})
         | NEEDS_TOKEN
-        | NO_SUCH_PAGE,
+        | PAGE_NOT_FOUND,
     ),
     create=operation(
         "event_create",
@@ -54,17 +54,17 @@ describe(
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
-        responses={201: EventSerializer} | refused(fields=WRONG_TIMES) | NEEDS_TOKEN | THROTTLED,
+        responses={201: EventSerializer} | bad_request(fields=INVALID_TIMES) | NEEDS_TOKEN | THROTTLED,
     ),
     retrieve=operation(
         "event_retrieve",
         "Get an event",
         description="One event, with its current number of free seats.",
         tags=TAGS,
-        auth=READER,
+        auth=READ_AUTH,
         conditional=True,
         returns=EVENT,
-        responses={200: EventSerializer} | NEEDS_TOKEN | NO_SUCH_EVENT,
+        responses={200: EventSerializer} | NEEDS_TOKEN | EVENT_NOT_FOUND,
     ),
     update=operation(
         "event_update",
@@ -74,7 +74,7 @@ describe(
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
-        responses=CHANGED | CAPACITY_REFUSED,
+        responses=UPDATE_RESPONSES | CAPACITY_ERRORS,
     ),
     partial_update=operation(
         "event_partial_update",
@@ -84,13 +84,13 @@ describe(
         tags=TAGS,
         sends={"capacity": 60},
         returns=EVENT | {"capacity": 60, "seats_remaining": 60},
-        responses=CHANGED | CAPACITY_REFUSED,
+        responses=UPDATE_RESPONSES | CAPACITY_ERRORS,
     ),
     destroy=operation(
         "event_delete",
         "Delete your event",
         description="Also deletes its reservations.",
         tags=TAGS,
-        responses={204: None} | NEEDS_TOKEN | NOT_ITS_ORGANIZER | NO_SUCH_EVENT,
+        responses={204: None} | NEEDS_TOKEN | NOT_ORGANIZER | EVENT_NOT_FOUND,
     ),
 )

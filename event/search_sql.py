@@ -10,10 +10,10 @@ tests/event/test_search.py checks this.
 from django.db.models import F, Func, TextField, Value
 from django.db.models.lookups import PostgresOperatorLookup
 
-PAIR = 2
+BIGRAM_LENGTH = 2
 
 
-class Pairs(Func):
+class Bigrams(Func):
     """All pairs of adjacent characters (bigrams) of the given texts in upper case, as in the index."""
 
     template = "event_pairs(UPPER(%(expressions)s))"
@@ -26,6 +26,6 @@ class ContainsAll(PostgresOperatorLookup):  # type: ignore[type-arg]  # Not gene
     postgres_operator = "@>"
 
 
-def has_pairs_of(word: str) -> ContainsAll:
+def contains_bigrams(word: str) -> ContainsAll:
     """Return the condition that the title and description contain every bigram of the word."""
-    return ContainsAll(Pairs(F("title"), F("description")), Pairs(Value(word, TextField())))
+    return ContainsAll(Bigrams(F("title"), F("description")), Bigrams(Value(word, TextField())))

@@ -4,7 +4,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from event.models import EVENT_IS_OVER, STARTS_TOO_EARLY, Event, starts_too_early
+from event.models import EVENT_HAS_ENDED, STARTS_TOO_EARLY, Event, starts_too_early
 from eventmanagement.api.fields import ModelSerializer
 from eventmanagement.api.mixins import CachedFieldsMixin
 
@@ -42,9 +42,9 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
         if doors and doors > end:
             raise serializers.ValidationError({"show_time": ["The doors must open before the event ends."]})
         if not self.instance and end <= timezone.now():
-            raise serializers.ValidationError({"end_time": [EVENT_IS_OVER]})
-        is_new = not self.instance or start != self.instance.start_time
-        if is_new and starts_too_early(start):
+            raise serializers.ValidationError({"end_time": [EVENT_HAS_ENDED]})
+        start_changed = not self.instance or start != self.instance.start_time
+        if start_changed and starts_too_early(start):
             raise serializers.ValidationError({"start_time": [STARTS_TOO_EARLY]})
         return changes
 

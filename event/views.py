@@ -13,18 +13,18 @@ from rest_framework.viewsets import ModelViewSet
 
 from event.filters import EventFilter
 from event.models import Event
-from event.permissions import IsOrganizerOrReader, MayReadEvents
+from event.permissions import IsAuthenticatedOrPublicRead, IsOrganizerOrReadOnly
 from event.serializers import EventSerializer
 from eventmanagement.api import limits
-from eventmanagement.api.mixins import ConditionalReadMixin, FilteredListMixin, MethodNotAllowedFirstMixin
+from eventmanagement.api.mixins import ConditionalGetMixin, FilterListOnlyMixin, MethodNotAllowedFirstMixin
 
 
-class EventViewSet(MethodNotAllowedFirstMixin, FilteredListMixin, ConditionalReadMixin, ModelViewSet[Event]):
+class EventViewSet(MethodNotAllowedFirstMixin, FilterListOnlyMixin, ConditionalGetMixin, ModelViewSet[Event]):
     """Anyone can list and read events. Logged-in users can create them. Only the organizer can edit or delete one."""
 
     queryset = Event.objects.all()
     serializer_class = EventSerializer
-    permission_classes = [MayReadEvents, IsOrganizerOrReader]
+    permission_classes = [IsAuthenticatedOrPublicRead, IsOrganizerOrReadOnly]
     filterset_class = EventFilter
     lookup_value_converter = "int"
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]

@@ -16,11 +16,11 @@ PERIODS = {
 }
 MILLISECONDS = {"ms": 1, "s": 1000, "min": 60_000}
 # In milliseconds: the maximum of PostgreSQL's timeout settings.
-LONGEST_WAIT = 2**31 - 1
+MAX_TIMEOUT_MS = 2**31 - 1
 # libpq's connection options: the connect timeout in seconds, and TCP keepalive settings that detect a dead server
 # or network (idle seconds before the first probe, seconds between probes, number of probes, and the
 # maximum milliseconds that sent data may stay unacknowledged).
-REACHING_POSTGRESQL = {
+POSTGRESQL_OPTIONS = {
     "connect_timeout": 3,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -64,7 +64,7 @@ def rate(value: str) -> Rate | None:
 def postgres_duration(value: str) -> str:
     """Parse a duration in PostgreSQL's format, with a unit: 500ms, 3s, 1min."""
     match = re.fullmatch(r"([1-9]\d{0,9})(ms|s|min)", value)
-    if not match or int(match[1]) * MILLISECONDS[match[2]] > LONGEST_WAIT:
+    if not match or int(match[1]) * MILLISECONDS[match[2]] > MAX_TIMEOUT_MS:
         raise EnvValidationError(f"{value!r} must be a duration such as 500ms, 3s or 1min, at most 24 days.", [value])
     return value
 
@@ -126,7 +126,7 @@ def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
     # cursor decides which statements to prepare (postgresql/base.py). Without a threshold psycopg prepares none.
     options.setdefault("server_side_binding", True)
     options.setdefault("prepare_threshold", 0)
-    for name, value in REACHING_POSTGRESQL.items():
+    for name, value in POSTGRESQL_OPTIONS.items():
         options.setdefault(name, value)
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 

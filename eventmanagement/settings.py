@@ -205,7 +205,7 @@ SPECTACULAR_SETTINGS = {
         "defaultModelsExpandDepth": 0,
     },
     "PREPROCESSING_HOOKS": [
-        "eventmanagement.api.openapi.read_descriptions",
+        "eventmanagement.api.openapi.import_schema_modules",
         "eventmanagement.api.openapi.keep_long_paths",
     ],
     "POSTPROCESSING_HOOKS": ["eventmanagement.api.openapi.complete"],

@@ -12,7 +12,7 @@ from django.utils.http import parse_header_parameters
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eventmanagement.settings")
 
 # In characters. A multipart boundary has at most 70 (RFC 2046), and Django needs quadratic time to parse a long header.
-LONGEST_CONTENT_TYPE = 255
+MAX_CONTENT_TYPE_LENGTH = 255
 
 django_application = get_wsgi_application()
 # Import the URLs before gunicorn forks. Otherwise every worker would import them on its first request.
@@ -27,7 +27,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     ``charset=zlib`` is a codec that can't decode text.)
     """
     content_type = environ.get("CONTENT_TYPE", "")
-    if len(content_type) > LONGEST_CONTENT_TYPE or not _is_utf8(content_type):
+    if len(content_type) > MAX_CONTENT_TYPE_LENGTH or not _is_utf8(content_type):
         environ["CONTENT_TYPE"] = "application/octet-stream"
     cookies = environ.get("HTTP_COOKIE", "")
     if "\\" in cookies:

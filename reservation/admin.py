@@ -25,7 +25,7 @@ from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation, ReservationQuerySet
 
 # How many related rows a page lists. Below them is a link to the full list.
-MOST_SHOWN = 20
+MAX_ROWS = 20
 
 
 def link_to_page(row: Model, text: object) -> SafeString:
@@ -119,7 +119,7 @@ class EventAdmin(PlainEventAdmin):
 
     @admin.display(description="attendees")
     def attendees(self, event: Event) -> SafeString:
-        first = event.reservations.select_related("user")[:MOST_SHOWN]
+        first = event.reservations.select_related("user")[:MAX_ROWS]
         return listed(
             ((link_to_page(reservation, reservation.user), reservation.created_at) for reservation in first),
             link_to_list(Reservation, f"All {event.reserved} reservations", event__id__exact=event.pk),
@@ -170,7 +170,7 @@ class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):  # type: ignore[misc, 
 
     @admin.display(description="organizes")
     def organizes(self, user: User) -> SafeString:
-        latest = user.organized_events.order_by("-start_time", "-id")[:MOST_SHOWN]
+        latest = user.organized_events.order_by("-start_time", "-id")[:MAX_ROWS]
         return listed(
             ((link_to_page(event, event), event.start_time) for event in latest),
             link_to_list(Event, f"All {user.organized_events.count()} events", organizer__id__exact=user.pk),
@@ -178,7 +178,7 @@ class UserAdmin(LimitedSearchMixin, RegisteredUserAdmin):  # type: ignore[misc, 
 
     @admin.display(description="attends")
     def attends(self, user: User) -> SafeString:
-        latest = user.reservations.select_related("event").order_by("-event__start_time", "-id")[:MOST_SHOWN]
+        latest = user.reservations.select_related("event").order_by("-event__start_time", "-id")[:MAX_ROWS]
         return listed(
             ((link_to_page(reservation, reservation.event), reservation.event.start_time) for reservation in latest),
             link_to_list(Reservation, f"All {user.reservations.count()} reservations", user__id__exact=user.pk),

@@ -11,7 +11,7 @@ from event.models import Event
 from reservation.models import Reservation
 
 # Rows per fetch. Bounds the memory of an audit.
-FETCHED = 1000
+FETCH_SIZE = 1000
 
 
 class Difference(NamedTuple):
@@ -35,7 +35,7 @@ def differences() -> Iterator[Difference]:
     The query sees one snapshot of the database: of each concurrent booking, both changes or neither.
     """
     counted = Event.objects.annotate(held=Count("reservations")).exclude(capacity=F("seats_remaining") + F("held"))
-    for row in counted.order_by("pk").values_list("pk", "capacity", "seats_remaining", "held").iterator(FETCHED):
+    for row in counted.order_by("pk").values_list("pk", "capacity", "seats_remaining", "held").iterator(FETCH_SIZE):
         yield Difference(*row)
 
 

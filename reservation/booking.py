@@ -24,9 +24,9 @@ from reservation.exceptions import AlreadyCancelled, AlreadyReserved
 
 # The maximum number of attempts of a booking. An attempt is repeated if it fails and no reason is visible: the reason
 # has disappeared, for example because a seat was given back, or the caller's transaction can't see it.
-MOST_TRIES = 10
+MAX_ATTEMPTS = 10
 # Rows per DELETE statement. Databases limit the number of parameters.
-BATCH = 1000
+BATCH_SIZE = 1000
 
 
 def book(user: User, event_id: int) -> "models.Reservation":
@@ -34,10 +34,10 @@ def book(user: User, event_id: int) -> "models.Reservation":
 
     Raises AlreadyReserved, EventStarted, SoldOut or Event.DoesNotExist. AlreadyReserved takes precedence, so that a
     client that lost the response to its booking learns that it has a seat. Raises Unavailable if the event's row stays
-    locked, or after MOST_TRIES failed attempts.
+    locked, or after MAX_ATTEMPTS failed attempts.
     """
     try_to_book = body()
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         try:
             reservation = try_to_book(user, event_id)
         except IntegrityError as error:
@@ -47,7 +47,7 @@ def book(user: User, event_id: int) -> "models.Reservation":
         else:
             if reservation is not None:
                 return reservation
-    raise Unavailable(f"event {event_id} could not be booked in {MOST_TRIES} attempts")
+    raise Unavailable(f"event {event_id} could not be booked in {MAX_ATTEMPTS} attempts")
 
 
 def body() -> Callable[[User, int], "models.Reservation | None"]:
@@ -60,14 +60,14 @@ def book_in_a_transaction(user: User, event_id: int) -> "models.Reservation | No
 
     Raises the reason if the user can't book. Returns None if the event has started or was sold out after the check.
     """
-    Objections(*objections(user.pk, event_id).get()).raise_first()
+    RefusalReasons(*objections(user.pk, event_id).get()).raise_first()
     try:
         return models.Reservation.objects.create(user=user, event_id=event_id)
     except (EventStarted, SoldOut):
         return None
 
 
-class Objections(NamedTuple):
+class RefusalReasons(NamedTuple):
     """The possible reasons against a booking. ``held`` is the id of the user's reservation, or None."""
 
     held: int | None
@@ -85,7 +85,7 @@ class Objections(NamedTuple):
 
 
 def objections(user_id: int, event_id: int) -> QuerySet[Event, tuple[int | None, bool, int]]:
-    """Return the query for the ``Objections``: the possible reasons against booking this event for this user."""
+    """Return the query for the ``RefusalReasons``: the possible reasons against booking this event for this user."""
     held = Subquery(held_by(user_id).values("pk")[:1])
     state = Event.objects.filter(pk=event_id).order_by().annotate(held=held, has_started=STARTED)
     return state.values_list("held", "has_started", "seats_remaining")
@@ -134,8 +134,10 @@ def release(reservations: "QuerySet[models.Reservation]") -> tuple[int, dict[str
             found[event_id].append(pk)
         deleted: Counter[str] = Counter()
         for event_id in Event.objects.filter(pk__in=list(found)).lock():
-            for start in range(0, len(found[event_id]), BATCH):
-                deleted[models.Reservation._meta.label] += _release(event_id, found[event_id][start : start + BATCH])
+            for start in range(0, len(found[event_id]), BATCH_SIZE):
+                deleted[models.Reservation._meta.label] += _release(
+                    event_id, found[event_id][start : start + BATCH_SIZE]
+                )
     return deleted.total(), dict(+deleted)
 
 

@@ -15,9 +15,9 @@ from django.db.models import Exists, F, Field
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.signals import post_save, pre_save
 
-from event.models import EVENT_LOCKS, Event
+from event.models import EVENT_LOCK_BREAKER, Event
 from eventmanagement.database.postgresql import Prepared
-from eventmanagement.database.queries import Parameter, Statement, capture, column_names, select
+from eventmanagement.database.queries import CompiledStatement, Parameter, capture, column_names, select
 from reservation import booking, models
 from reservation.exceptions import AlreadyReserved
 
@@ -61,7 +61,7 @@ def book_in_one_statement(user: User, event_id: int) -> "models.Reservation | No
 def _book(user: User, event_id: int) -> "models.Reservation | None":
     new = models.Reservation(user=user, event_id=event_id)
     values = {field.attname: field.get_db_prep_save(field.pre_save(new, True), connection) for field in inserted()}
-    with EVENT_LOCKS.guard(event_id):
+    with EVENT_LOCK_BREAKER.guard(event_id):
         row = statement().fetch(connection.alias, **{"event_id": event_id, "user_id": user.pk} | values)
         if row and row[0] is not None:
             # Raised inside the guard, so that the breaker stays as it is: this statement did not wait for the event's
@@ -76,7 +76,7 @@ def _book(user: User, event_id: int) -> "models.Reservation | None":
         row[-len(reservation_columns) :],
     )
     if event_row[0] is None:
-        booking.Objections(*objections).raise_first()
+        booking.RefusalReasons(*objections).raise_first()
         return None
     reservation = models.Reservation.from_db(connection.alias, reservation_columns, reservation_row)
     reservation.event = Event.from_db(connection.alias, event_columns, event_row)
@@ -97,7 +97,7 @@ def inserted() -> list["Field[Any, Any]"]:
 
 
 @cache
-def statement() -> Statement:
+def statement() -> CompiledStatement:
     """Return the statement, with the SQL that the ORM compiles for its parts, and its parameters in their order."""
     quote = connection.ops.quote_name
     # Placeholder values. They must differ from all other parameters of the compiled SQL.
@@ -120,4 +120,4 @@ def statement() -> Statement:
         reservation_columns=names([field.column for field in models.Reservation._meta.concrete_fields]),
         objections=objections.sql,
     )
-    return Statement(Prepared(sql), (*update.parameters, *values, *objections.parameters))
+    return CompiledStatement(Prepared(sql), (*update.parameters, *values, *objections.parameters))

@@ -5,8 +5,8 @@ from http import HTTPStatus
 from drf_spectacular.utils import extend_schema_serializer
 
 from event.exceptions import EventStarted, SoldOut
-from event.schema import EVENT, NO_SUCH_EVENT, NO_SUCH_PAGE, NOT_ITS_ORGANIZER
-from eventmanagement.api.openapi import NEEDS_TOKEN, describe, error, operation, refused
+from event.schema import EVENT, EVENT_NOT_FOUND, NOT_ORGANIZER, PAGE_NOT_FOUND
+from eventmanagement.api.openapi import NEEDS_TOKEN, bad_request, describe, error, operation
 from reservation.exceptions import AlreadyReserved
 from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
 from reservation.views import AttendeeListView, ReservationViewSet
@@ -14,7 +14,7 @@ from reservation.views import AttendeeListView, ReservationViewSet
 TAGS = ["Reservations"]
 BOOKED_AT = "2035-05-04T09:12:44.031850Z"
 RESERVATION = {"id": 1, "event": EVENT | {"seats_remaining": 39}, "user": "alice", "created_at": BOOKED_AT}
-NO_SUCH_RESERVATION = error(
+RESERVATION_NOT_FOUND = error(
     HTTPStatus.NOT_FOUND, "No Reservation matches the given query.", "You have no reservation with this id."
 )
 
@@ -32,7 +32,7 @@ describe(
         sends={"event_id": 1},
         returns=RESERVATION,
         responses={201: ReservationSerializer}
-        | refused(
+        | bad_request(
             "BookingRefusal",
             SoldOut(),
             AlreadyReserved(1),
@@ -48,9 +48,9 @@ describe(
         tags=TAGS,
         returns=RESERVATION,
         responses={200: ReservationSerializer(many=True)}
-        | refused(fields={"event": ["Enter a whole number."]})
+        | bad_request(fields={"event": ["Enter a whole number."]})
         | NEEDS_TOKEN
-        | NO_SUCH_PAGE,
+        | PAGE_NOT_FOUND,
     ),
     retrieve=operation(
         "reservation_retrieve",
@@ -58,14 +58,17 @@ describe(
         description="One of your reservations, with its event.",
         tags=TAGS,
         returns=RESERVATION,
-        responses={200: ReservationSerializer} | NEEDS_TOKEN | NO_SUCH_RESERVATION,
+        responses={200: ReservationSerializer} | NEEDS_TOKEN | RESERVATION_NOT_FOUND,
     ),
     destroy=operation(
         "reservation_cancel",
         "Cancel your reservation",
         description="Frees your seat. After the event has started, a reservation can't be cancelled.",
         tags=TAGS,
-        responses={204: None} | refused("CancellationRefusal", EventStarted()) | NEEDS_TOKEN | NO_SUCH_RESERVATION,
+        responses={204: None}
+        | bad_request("CancellationRefusal", EventStarted())
+        | NEEDS_TOKEN
+        | RESERVATION_NOT_FOUND,
     ),
 )
 
@@ -78,9 +81,9 @@ describe(
         tags=["Events"],
         returns={"id": 1, "user": "alice", "created_at": BOOKED_AT},
         responses={200: AttendeeSerializer(many=True)}
-        | refused(fields={"page_size": ["Enter a whole number greater than zero."]})
+        | bad_request(fields={"page_size": ["Enter a whole number greater than zero."]})
         | NEEDS_TOKEN
-        | NOT_ITS_ORGANIZER
-        | NO_SUCH_EVENT,
+        | NOT_ORGANIZER
+        | EVENT_NOT_FOUND,
     ),
 )

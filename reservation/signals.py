@@ -12,7 +12,7 @@ from reservation.models import Reservation
 
 
 @receiver(pre_delete, sender=User)
-def give_seats_back(instance: User, origin: Any, **kwargs: Any) -> None:
+def cancel_reservations(instance: User, origin: Any, **kwargs: Any) -> None:
     """Cancel the reservations of a user who is about to be deleted, in the same transaction.
 
     If a queryset of users is deleted, the events of all of them are locked first, in the order of their ids.

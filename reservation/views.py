@@ -9,7 +9,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from event.models import Event
 from event.permissions import IsOrganizer
-from eventmanagement.api.mixins import FilteredListMixin, MethodNotAllowedFirstMixin
+from eventmanagement.api.mixins import FilterListOnlyMixin, MethodNotAllowedFirstMixin
 from reservation.exceptions import AlreadyCancelled
 from reservation.filters import ReservationFilter
 from reservation.models import Reservation
@@ -18,7 +18,7 @@ from reservation.serializers import AttendeeSerializer, BookingSerializer, Reser
 
 class ReservationViewSet(
     MethodNotAllowedFirstMixin,
-    FilteredListMixin,
+    FilterListOnlyMixin,
     CreateModelMixin,
     ListModelMixin,
     RetrieveModelMixin,

@@ -7,7 +7,7 @@ from django.db import connection
 
 # The number of statements that read_timeout() adds on PostgreSQL within a test's transaction: a savepoint, set_config
 # and the release of the savepoint.
-READ_LIMITS = 3 if connection.vendor == "postgresql" else 0
+READ_TIMEOUT_STATEMENTS = 3 if connection.vendor == "postgresql" else 0
 
 
 def slowly(read: Callable[..., Any]) -> Callable[..., Any]:

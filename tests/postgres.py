@@ -22,7 +22,7 @@ import psycopg
 import pytest
 
 # In seconds. A start normally takes one or two at most.
-LONGEST_START = 60
+START_TIMEOUT = 60
 SETTINGS = [
     "ALLOWED_HOSTS",
     "BOOKING_LOCK_TIMEOUT",
@@ -80,7 +80,7 @@ class Cluster:
         self.bin = find_binaries()
         try:
             if os.geteuid() == 0:
-                self._leave_root()
+                self._drop_root()
             elif not _has_name(os.geteuid()):
                 # initdb needs a named user. In a user namespace, this user is mapped to nobody.
                 nobody = pwd.getpwnam("nobody")
@@ -106,7 +106,7 @@ class Cluster:
                 stderr=log,
                 **self.account,
             )
-        deadline = time.monotonic() + LONGEST_START
+        deadline = time.monotonic() + START_TIMEOUT
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(self.log.read_text())
@@ -129,7 +129,7 @@ class Cluster:
             return True
         return False
 
-    def _leave_root(self) -> None:
+    def _drop_root(self) -> None:
         """Run the server as another user, because PostgreSQL refuses to run as root."""
         user = next(user for user in pwd.getpwall() if user.pw_name in ("postgres", "nobody"))
         self.account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}

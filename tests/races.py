@@ -9,13 +9,13 @@ from typing import Any
 from django.db import connection
 
 # Seconds after which a race is considered hung.
-LONGEST_RACE = 60
+RACE_TIMEOUT = 60
 
 
 def race(calls: Iterable[Callable[[], Any]]) -> list[Any]:
     """Run all calls at the same time. Returns what each returned or raised, in the order of the calls."""
     calls = list(calls)
-    barrier = threading.Barrier(len(calls), timeout=LONGEST_RACE)
+    barrier = threading.Barrier(len(calls), timeout=RACE_TIMEOUT)
 
     def run(call: Callable[[], Any]) -> Any:
         try:
@@ -30,15 +30,15 @@ def race(calls: Iterable[Callable[[], Any]]) -> list[Any]:
             connection.close()
 
     with ThreadPoolExecutor(len(calls)) as threads:
-        return list(threads.map(run, calls, timeout=LONGEST_RACE))
+        return list(threads.map(run, calls, timeout=RACE_TIMEOUT))
 
 
-def wait_until_somebody_waits(unless: Callable[[], bool] = lambda: False) -> None:
+def wait_for_blocked_session(unless: Callable[[], bool] = lambda: False) -> None:
     """On PostgreSQL, wait until another session waits for a lock held by this thread's transaction.
 
     Stops waiting if ``unless`` returns true, which means that no session will wait any more.
     """
-    deadline = time.monotonic() + LONGEST_RACE
+    deadline = time.monotonic() + RACE_TIMEOUT
     with connection.cursor() as cursor:
         while time.monotonic() < deadline and not unless():
             cursor.execute(

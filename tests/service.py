@@ -18,7 +18,7 @@ from django.conf import settings
 from tests.postgres import SETTINGS, Cluster
 
 # The default timeout in seconds.
-PATIENCE = 30
+TIMEOUT = 30
 GUNICORN = Path(sys.executable).parent / "gunicorn"
 CROWD = """
 from django.contrib.auth.models import User
@@ -95,15 +95,13 @@ class Service:
         )
         return done.stdout
 
-    def request(
-        self, method: str, path: str, body: Any = None, token: str = "", patience: float = PATIENCE
-    ) -> Response:
+    def request(self, method: str, path: str, body: Any = None, token: str = "", timeout: float = TIMEOUT) -> Response:
         """Send a request over a new connection. Raises OSError or HTTPException if there is no response in time."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         return ask(connection, method, path, body, token)
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.request("GET", self.ready).status == 200:
@@ -130,7 +128,7 @@ class Service:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ def measured():
     return [workload]
 
 
-def test_rates_are_told_with_their_spread_and_as_ratios(measured):
+def test_table_has_rates_spread_and_ratios(measured):
     assert f"| book, one event | {THIS} | 100 (90-130) | 2.50 | 1.50 | 10, 20 |" in table(measured)
 
 

@@ -31,7 +31,7 @@ TIMES = {"start_time": "2999-06-01T19:00:00Z", "end_time": "2999-06-01T22:00:00Z
 
 
 @dataclass
-class House:
+class ModelEvent:
     """The model of an event: its organizer, its capacity, and the reservations by user."""
 
     organizer: str
@@ -51,7 +51,7 @@ def outcome(response):
     return response.json()["code"] if response.status_code == 400 else response.status_code
 
 
-class BookingStory(RuleBasedStateMachine):
+class BookingStateMachine(RuleBasedStateMachine):
     people = Bundle("people")
     events = Bundle("events")
 
@@ -61,7 +61,7 @@ class BookingStory(RuleBasedStateMachine):
         self.pages = transaction.atomic()
         self.pages.__enter__()
         assert not User.objects.exists()
-        self.houses: dict[int, House] = {}
+        self.houses: dict[int, ModelEvent] = {}
         self.clients: dict[str, APIClient] = {}
 
     def teardown(self):
@@ -99,7 +99,7 @@ class BookingStory(RuleBasedStateMachine):
     def announce(self, organizer, capacity):
         response = self.clients[organizer].post(LONG.events, TIMES | {"title": "Concert", "capacity": capacity})
         assert response.status_code == 201
-        self.houses[response.json()["id"]] = House(organizer, capacity)
+        self.houses[response.json()["id"]] = ModelEvent(organizer, capacity)
         return response.json()["id"]
 
     @rule(person=people, event=events)
@@ -160,8 +160,8 @@ class BookingStory(RuleBasedStateMachine):
         assert_balanced()
 
 
-def test_every_story_ends_as_the_model_says():
+def test_api_matches_model():
     # derandomize: the same sequences in every run, so that failures are reproducible.
     told = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True)
 
-    run_state_machine_as_test(BookingStory, settings=told)
+    run_state_machine_as_test(BookingStateMachine, settings=told)

@@ -16,7 +16,7 @@ README = (settings.BASE_DIR / "README.md").read_text()
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(not shutil.which("curl"), reason="the commands need curl")
-def test_walk_goes_as_written(live_server):
+def test_commands_work(live_server):
     [walk] = re.findall(r"## From sign-up to a booking.*?```bash\n(.*?)```", README, re.DOTALL)
     typed = walk.replace("http://127.0.0.1:8000", live_server.url)
 

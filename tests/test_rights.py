@@ -48,7 +48,7 @@ def test_right(clients, routes, event, reservation, method, name, body, role, st
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nobody_is_shown_anybodys_address(clients, routes, event, reservation, role):
+def test_email_addresses_are_not_shown(clients, routes, event, reservation, role):
     addresses = [routes.events, routes.event(event), routes.attendees(event), routes.reservations]
 
     shown = [clients[role].get(address).content.decode() for address in addresses]
@@ -56,7 +56,7 @@ def test_nobody_is_shown_anybodys_address(clients, routes, event, reservation, r
     assert "@" not in "".join(shown)
 
 
-def test_list_shows_ones_own_alone(clients, routes, reservation):
+def test_list_shows_only_own_reservations(clients, routes, reservation):
     counts = {role: clients[role].get(routes.reservations).json().get("count") for role in ROLES}
 
     assert counts == {"anonymous": None, "stranger": 0, "attendee": 1, "organizer": 0, "staff": 0}

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from event.admin import booked_bar
 from event.models import Event
 
-MOST_SHOWN = 12
+MAX_ROWS = 12
 
 register = template.Library()
 
@@ -21,7 +21,7 @@ def upcoming_events() -> dict[str, Any]:
     sums = upcoming.aggregate(
         events=Count("pk"), seats=Sum("capacity"), booked=Sum(F("capacity") - F("seats_remaining"))
     )
-    return {"events": upcoming[:MOST_SHOWN], "sums": sums}
+    return {"events": upcoming[:MAX_ROWS], "sums": sums}
 
 
 @register.filter

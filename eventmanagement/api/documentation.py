@@ -12,7 +12,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from eventmanagement.api.mixins import has_tag
+from eventmanagement.api.mixins import etag_matches
 
 # drf-spectacular fails when two threads generate their first document at the same time.
 generation_lock = Lock()
@@ -31,8 +31,8 @@ class SchemaView(APIView):
         renderer = request.accepted_renderer
         with generation_lock:
             # mypy wrongly requires that instances of the renderer are hashable; the argument is a class.
-            content, tag = rendered_document(type(renderer))  # type: ignore[arg-type]
-        if has_tag(request, tag):
+            content, tag = render_document(type(renderer))  # type: ignore[arg-type]
+        if etag_matches(request, tag):
             response: HttpResponse = HttpResponseNotModified()
         else:
             charset = f"; charset={renderer.charset}" if renderer.charset else ""
@@ -45,7 +45,7 @@ class SchemaView(APIView):
 
 
 @cache
-def rendered_document(renderer_class: type[BaseRenderer]) -> tuple[bytes, str]:
+def render_document(renderer_class: type[BaseRenderer]) -> tuple[bytes, str]:
     """Generate the document. Returns its bytes and its ETag."""
     document = SchemaGenerator().get_schema(request=None, public=True)
     content = renderer_class().render(document, renderer_class.media_type, {})

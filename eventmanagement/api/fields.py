@@ -9,7 +9,7 @@ from rest_framework.fields import empty
 ModelT = TypeVar("ModelT", bound=models.Model)
 
 
-class LengthFirstMixin(serializers.Field[str, str, str, Any]):
+class CheckLengthFirstMixin(serializers.Field[str, str, str, Any]):
     """Check the type and length of a string before any other validation or transformation.
 
     For REST framework's CharField and its subclasses. Without this mixin they run all validators even on a string
@@ -23,7 +23,7 @@ class LengthFirstMixin(serializers.Field[str, str, str, Any]):
 
     def run_validation(self, data: Any = empty) -> Any:
         if data is not empty and data is not None:
-            data = self._read(data)
+            data = self._to_string(data)
         return super().run_validation(data)
 
     def check_length(self, text: str) -> None:
@@ -31,7 +31,7 @@ class LengthFirstMixin(serializers.Field[str, str, str, Any]):
         if self.max_length is not None and len(text) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
 
-    def _read(self, data: Any) -> str:
+    def _to_string(self, data: Any) -> str:
         # Accept numbers, like REST framework, which would convert even a huge list to a string before rejecting it.
         if isinstance(data, bool) or not isinstance(data, str | int | float):
             self.fail("invalid")
@@ -46,11 +46,11 @@ class LengthFirstMixin(serializers.Field[str, str, str, Any]):
         return text
 
 
-class CharField(LengthFirstMixin, serializers.CharField):
+class CharField(CheckLengthFirstMixin, serializers.CharField):
     """REST framework's CharField, which checks the length first."""
 
 
-class EmailField(LengthFirstMixin, serializers.EmailField):
+class EmailField(CheckLengthFirstMixin, serializers.EmailField):
     """REST framework's EmailField, which checks the length first."""
 
 

@@ -31,7 +31,7 @@ class MethodNotAllowedFirstMixin(APIView):
         super().initial(request, *args, **kwargs)
 
 
-class FilteredListMixin(GenericViewSet[Any]):
+class FilterListOnlyMixin(GenericViewSet[Any]):
     """Applies filters only to the list, and only if the request has a filter parameter.
 
     For a single object, filter parameters are ignored.
@@ -44,7 +44,7 @@ class FilteredListMixin(GenericViewSet[Any]):
         return super().filter_queryset(queryset) if asked and self.action == "list" else queryset
 
 
-class ConditionalReadMixin(RetrieveModelMixin, ListModelMixin, GenericViewSet[Any]):
+class ConditionalGetMixin(RetrieveModelMixin, ListModelMixin, GenericViewSet[Any]):
     """Adds an ETag, and returns 304 if the client's copy is current, without serializing the rows.
 
     The ETag is a hash of the current rows, so it changes with every seat. It also depends on the project's version,
@@ -56,29 +56,29 @@ class ConditionalReadMixin(RetrieveModelMixin, ListModelMixin, GenericViewSet[An
     # A 304 is a plain HttpResponse: there is nothing to render.
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         row = self.get_object()
-        return self._unless_known([row], lambda: Response(self.get_serializer(row).data))
+        return self._conditional_response([row], lambda: Response(self.get_serializer(row).data))
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         page = self.paginator.paginate_queryset(self.filter_queryset(self.get_queryset()), request, self)
-        return self._unless_known(
+        return self._conditional_response(
             page,
             lambda: self.get_paginated_response(self.get_serializer(page, many=True).data),
             self.paginator.page.paginator.count,
         )
 
-    def _unless_known(self, rows: Iterable[Model], respond: Callable[[], Response], *more: Any) -> HttpResponse:
+    def _conditional_response(self, rows: Iterable[Model], respond: Callable[[], Response], *more: Any) -> HttpResponse:
         request = self.request
         said = [[getattr(row, field.attname) for field in row._meta.concrete_fields] for row in rows]
         asked = request.build_absolute_uri(), request.accepted_media_type, settings.PROJECT["version"]
         tag = f'"{blake2b(repr((said, more, asked)).encode(), digest_size=16).hexdigest()}"'
-        response: HttpResponse = HttpResponseNotModified() if has_tag(request, tag) else respond()
+        response: HttpResponse = HttpResponseNotModified() if etag_matches(request, tag) else respond()
         response["ETag"] = tag
         # no-cache: clients may store the response but must revalidate it, because seats change.
         response["Cache-Control"] = "no-cache"
         return response
 
 
-def has_tag(request: Request, tag: str) -> bool:
+def etag_matches(request: Request, tag: str) -> bool:
     """Return whether If-None-Match contains this ETag (strong or weak) or is ``*``.
 
     A proxy that compresses responses makes the ETag weak. The header may contain thousands of ETags, so this
@@ -97,9 +97,9 @@ class CachedFieldsMixin(Serializer[Any]):
 
     @property
     def _readable_fields(self) -> list[AnyField]:
-        return _shown_by(type(self))
+        return _get_readable_fields(type(self))
 
 
 @cache
-def _shown_by(serializer_class: type[Serializer[Any]]) -> list[AnyField]:
+def _get_readable_fields(serializer_class: type[Serializer[Any]]) -> list[AnyField]:
     return [field for field in serializer_class().fields.values() if not field.write_only]

@@ -38,8 +38,8 @@ OPERATIONS = [
     "reservation_cancel",
 ]
 
-# The schemas of error responses. refused() adds one for each set of refusals.
-ERRORS: dict[str, dict[str, Any]] = {
+# The schemas of error responses. bad_request() adds one for each set of refusals.
+ERROR_SCHEMAS: dict[str, dict[str, Any]] = {
     "Error": {
         "type": "object",
         "description": "An error message.",
@@ -55,7 +55,7 @@ ERRORS: dict[str, dict[str, Any]] = {
 }
 
 
-HEADERS = [
+RESPONSE_HEADERS = [
     OpenApiParameter(
         "Retry-After",
         int,
@@ -70,7 +70,7 @@ HEADERS = [
 ]
 
 # For endpoints that return 304 if the client's copy is current.
-CONDITIONAL = [
+CONDITIONAL_HEADERS = [
     OpenApiParameter(
         "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` of the response that you have."
     ),
@@ -83,7 +83,9 @@ CONDITIONAL = [
         response=[200, 304],
     ),
 ]
-UNCHANGED = {HTTPStatus.NOT_MODIFIED.value: OpenApiResponse(description="The response that you have is still current.")}
+UNMODIFIED = {
+    HTTPStatus.NOT_MODIFIED.value: OpenApiResponse(description="The response that you have is still current.")
+}
 
 
 class AutoSchema(openapi.AutoSchema):
@@ -91,7 +93,7 @@ class AutoSchema(openapi.AutoSchema):
         return f"{serializer_name}Page"
 
 
-def read_descriptions(endpoints: list[Endpoint], **kwargs: object) -> list[Endpoint]:
+def import_schema_modules(endpoints: list[Endpoint], **kwargs: object) -> list[Endpoint]:
     """Import each app's schema.py, which describes its views. Only the document needs these imports."""
     autodiscover_modules("schema")
     return endpoints
@@ -111,7 +113,7 @@ def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
             field.pop("pattern", None)
         if "properties" in schema and not name.endswith("Request"):
             schema["required"] = list(schema["properties"])
-    result["components"]["schemas"] = dict(sorted((schemas | ERRORS).items()))
+    result["components"]["schemas"] = dict(sorted((schemas | ERROR_SCHEMAS).items()))
 
     def first_use(item: tuple[str, dict[str, Any]]) -> int:
         return min(position(operation) for operation in item[1].items())
@@ -144,12 +146,12 @@ def operation(
     Adds the responses that are common to all operations: 503, also 413 and 415 if there is a request body, and 304
     if the operation is conditional.
     """
-    responses = responses | UNAVAILABLE | (UNCHANGED if conditional else {})
+    responses = responses | UNAVAILABLE | (UNMODIFIED if conditional else {})
     for status in responses.keys() & {200, 201}:
         responses[status] = OpenApiResponse(responses[status], HTTPStatus(status).phrase)
     examples = []
     if sends:
-        responses |= UNREADABLE
+        responses |= BODY_REJECTED
         examples.append(OpenApiExample("Example request", sends, request_only=True))
     if returns:
         examples.append(OpenApiExample("Example response", returns, response_only=True))
@@ -158,7 +160,7 @@ def operation(
         summary=summary,
         responses=dict(sorted(responses.items())),
         examples=examples,
-        parameters=[*HEADERS, *(CONDITIONAL if conditional else [])],
+        parameters=[*RESPONSE_HEADERS, *(CONDITIONAL_HEADERS if conditional else [])],
         **options,
     )
 
@@ -169,7 +171,7 @@ def error(status: HTTPStatus, detail: str, description: str, schema: str = "Erro
     return {status.value: OpenApiResponse(_ref(schema), description, [example])}
 
 
-def refused(schema: str = "", *refusals: Refusal, fields: dict[str, list[str]] | None = None) -> dict[int, Any]:
+def bad_request(schema: str = "", *refusals: Refusal, fields: dict[str, list[str]] | None = None) -> dict[int, Any]:
     """Describe 400: refusals by the domain's rules, unreadable bodies and invalid fields.
 
     The named schema lists the codes of these refusals as an enum. Their bodies are the examples.
@@ -177,7 +179,7 @@ def refused(schema: str = "", *refusals: Refusal, fields: dict[str, list[str]] |
     examples = [OpenApiExample(refusal.code, refusal_body(refusal)) for refusal in refusals]
     bodies = []
     if refusals:
-        ERRORS[schema] = _refusal_schema(*map(refusal_body, refusals))
+        ERROR_SCHEMAS[schema] = _refusal_schema(*map(refusal_body, refusals))
         bodies.append(schema)
     if fields:
         examples.append(OpenApiExample("an invalid field", fields))
@@ -205,8 +207,8 @@ def _ref(schema: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{schema}"}
 
 
-ERRORS["TooManyAttempts"] = _refusal_schema({"code": "throttled"})
-ERRORS["Unavailable"] = _refusal_schema({"code": "unavailable"})
+ERROR_SCHEMAS["TooManyAttempts"] = _refusal_schema({"code": "throttled"})
+ERROR_SCHEMAS["Unavailable"] = _refusal_schema({"code": "unavailable"})
 
 NEEDS_TOKEN = error(
     HTTPStatus.UNAUTHORIZED,
@@ -228,7 +230,7 @@ UNAVAILABLE = error(
     "Unavailable",
     code="unavailable",
 )
-UNREADABLE = error(
+BODY_REJECTED = error(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     sentence(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     "The request body is too large.",

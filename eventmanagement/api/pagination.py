@@ -17,34 +17,34 @@ from rest_framework.views import APIView
 from eventmanagement.database.errors import read_timeout
 
 # Counts up to this number are never cached.
-EXACT_COUNT = 10_000
+MAX_UNCACHED_COUNT = 10_000
 # In seconds. Larger counts are cached, because counting 100,000 rows takes longer than the rest of the response.
-# After COUNT_KEPT seconds one request per process counts again, and others use the old count for up to RENEWING more.
-COUNT_KEPT, RENEWING = 4, 1
+# After COUNT_TTL seconds one request per process counts again, and others use the old count for up to STALE_TTL more.
+COUNT_TTL, STALE_TTL = 4, 1
 # The cache key of a flag: some count is cached.
 LONG_LISTS = "long-lists"
 # From this offset on, the page is found by primary key: only the index is read for the skipped rows.
-SKIPPED = 1_000
+DEEP_PAGE_OFFSET = 1_000
 
 
-class LongListPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at runtime.
+class CachedCountPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at runtime.
     """Caches long counts for a few seconds. Finds deep pages by primary key."""
 
     object_list: QuerySet[Any]
 
     @cached_property
     def count(self) -> int:
-        """The number of rows: exact up to ``EXACT_COUNT``, otherwise up to five seconds old."""
+        """The number of rows: exact up to ``MAX_UNCACHED_COUNT``, otherwise up to five seconds old."""
         rows = self.object_list.order_by()
         # The key takes as long as a query to compute, and while no list is long, no count is cached.
         kept: int | None = cache.get(self._key) if cache.get(LONG_LISTS) else None
-        if kept is not None and not cache.add(f"{self._key}-fresh", True, COUNT_KEPT):
+        if kept is not None and not cache.add(f"{self._key}-fresh", True, COUNT_TTL):
             return kept
         count = rows.count()
-        if count > EXACT_COUNT:
-            cache.set(f"{self._key}-fresh", True, COUNT_KEPT)
-            cache.set(self._key, count, COUNT_KEPT + RENEWING)
-            cache.set(LONG_LISTS, True, COUNT_KEPT + RENEWING)
+        if count > MAX_UNCACHED_COUNT:
+            cache.set(f"{self._key}-fresh", True, COUNT_TTL)
+            cache.set(self._key, count, COUNT_TTL + STALE_TTL)
+            cache.set(LONG_LISTS, True, COUNT_TTL + STALE_TTL)
         elif kept is not None:
             cache.delete(self._key)
         return count
@@ -62,7 +62,7 @@ class LongListPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at 
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         rows = self.object_list[first : first + self.per_page]
-        if first >= SKIPPED:
+        if first >= DEEP_PAGE_OFFSET:
             rows = self.object_list.filter(pk__in=self.object_list.values("pk")[first : first + self.per_page])
         if first and not rows:
             # The cached count is too high, because rows have been deleted.
@@ -73,7 +73,7 @@ class LongListPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at 
 class PageNumberPagination(pagination.PageNumberPagination):
     """10 rows per page by default. ``?page_size=`` sets up to 100; larger values give 100."""
 
-    django_paginator_class = LongListPaginator
+    django_paginator_class = CachedCountPaginator
     page: Page[Any]
     page_size = 10
     page_size_query_param = "page_size"

@@ -6,22 +6,22 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 # In characters: the maximum length of a title.
-LONGEST_SEARCH = 200
+MAX_SEARCH_LENGTH = 200
 # The database searches for each word separately, so the cost grows with the number of words.
-MOST_WORDS = 6
+MAX_SEARCH_WORDS = 6
 TOO_MANY_WORDS = "A search can have at most six words."
 
 
 def check_word_count(text: str) -> None:
-    """Raise ValidationError if the text has more than ``MOST_WORDS`` words."""
-    if len(text.split()) > MOST_WORDS:
+    """Raise ValidationError if the text has more than ``MAX_SEARCH_WORDS`` words."""
+    if len(text.split()) > MAX_SEARCH_WORDS:
         raise ValidationError(TOO_MANY_WORDS, code="too_many_words")
 
 
 class SearchField(forms.CharField):
-    """The search text: at most ``LONGEST_SEARCH`` characters and ``MOST_WORDS`` words."""
+    """The search text: at most ``MAX_SEARCH_LENGTH`` characters and ``MAX_SEARCH_WORDS`` words."""
 
     default_validators = [check_word_count]
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=LONGEST_SEARCH, **options)
+        super().__init__(max_length=MAX_SEARCH_LENGTH, **options)

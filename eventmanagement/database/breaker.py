@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from eventmanagement.database.errors import Unavailable, is_lock_timeout
 
 # The maximum number of open breakers. When it is exceeded, the oldest one closes.
-MOST_OPEN = 1000
+MAX_OPEN = 1000
 
 
 class LockBreaker:
@@ -36,20 +36,20 @@ class LockBreaker:
         A lock timeout in the block opens the breaker, and a block without an exception closes it. Any other exception
         leaves the breaker unchanged, because it says nothing about the lock.
         """
-        attempt = self._begin(row)
+        attempt = self._start_attempt(row)
         try:
             yield
         except DatabaseError as error:
             if is_lock_timeout(error):
-                self._remember(row)
+                self._open_breaker(row)
             raise
         else:
             with self._mutex:
                 self._open.pop(row, None)
         finally:
-            self._end(attempt)
+            self._end_attempt(attempt)
 
-    def _begin(self, row: Hashable) -> object:
+    def _start_attempt(self, row: Hashable) -> object:
         attempt = object()
         with self._mutex:
             if row in self._open:
@@ -58,15 +58,15 @@ class LockBreaker:
                 self._attempt = attempt
         return attempt
 
-    def _remember(self, row: Hashable) -> None:
+    def _open_breaker(self, row: Hashable) -> None:
         with self._mutex:
             # Remove the key first, so that it moves to the end of the order.
             self._open.pop(row, None)
             self._open[row] = None
-            if len(self._open) > MOST_OPEN:
+            if len(self._open) > MAX_OPEN:
                 del self._open[next(iter(self._open))]
 
-    def _end(self, attempt: object) -> None:
+    def _end_attempt(self, attempt: object) -> None:
         with self._mutex:
             if self._attempt is attempt:
                 self._attempt = None

@@ -14,10 +14,10 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 # operator intervention (shutdown, statement timeout), transaction rollback (deadlock, serialization failure).
 UNAVAILABLE_CLASSES = {"08", "53", "57", "40"}
 # lock_not_available: a lock timeout.
-LOCK_TIMED_OUT = "55P03"
+LOCK_NOT_AVAILABLE = "55P03"
 # 25006: read-only transaction, for example after the server was demoted to a replica.
 # 25P03: the server closed the connection because its transaction was idle for too long.
-UNAVAILABLE_STATES = {LOCK_TIMED_OUT, "25006", "25P03"}
+UNAVAILABLE_SQLSTATES = {LOCK_NOT_AVAILABLE, "25006", "25P03"}
 SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -27,7 +27,7 @@ SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_FULL,
 }
 # Like SET LOCAL, but sets both parameters with one statement.
-LIMIT_READS = (
+SET_READ_LIMITS = (
     "SELECT set_config('statement_timeout', %s, true), set_config('max_parallel_workers_per_gather', '0', true)"
 )
 
@@ -50,12 +50,12 @@ def is_unavailable(error: Exception) -> bool:
     if state is None:
         # Errors raised by psycopg itself have no SQLSTATE: the connection was lost or could not be opened.
         return isinstance(error, OperationalError)
-    return state in UNAVAILABLE_STATES or state[:2] in UNAVAILABLE_CLASSES
+    return state in UNAVAILABLE_SQLSTATES or state[:2] in UNAVAILABLE_CLASSES
 
 
 def is_lock_timeout(error: DatabaseError) -> bool:
     """Return whether the error is a lock timeout of PostgreSQL."""
-    return getattr(error.__cause__, "sqlstate", None) == LOCK_TIMED_OUT
+    return getattr(error.__cause__, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
 def violates(error: IntegrityError, model: type[models.Model], name: str) -> bool:
@@ -85,7 +85,7 @@ def read_timeout() -> Iterator[None]:
         return
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(LIMIT_READS, [settings.READ_TIMEOUT])
+            cursor.execute(SET_READ_LIMITS, [settings.READ_TIMEOUT])
         yield
 
 

@@ -25,7 +25,7 @@ class Parameter(str):
     __slots__ = ()
 
 
-class Statement(NamedTuple):
+class CompiledStatement(NamedTuple):
     """SQL with its parameters, some of which are instances of ``Parameter``."""
 
     sql: Prepared
@@ -67,7 +67,7 @@ class PreparedQuery(Generic[ModelT]):
         return None if row is None else queryset.model.from_db(queryset.db, fields, row)
 
     @cached_property
-    def prepared(self) -> tuple[QuerySet[ModelT], list[str], Statement]:
+    def prepared(self) -> tuple[QuerySet[ModelT], list[str], CompiledStatement]:
         queryset = self.query(**self.placeholders).order_by()
         fields = list(self.fields) or column_names(queryset.model)
         return queryset, fields, select(queryset.values_list(*fields), **self.placeholders)
@@ -79,12 +79,12 @@ def column_names(model: type[Model]) -> list[str]:
     return [field.attname for field in model._meta.concrete_fields]
 
 
-def select(queryset: QuerySet[Any, Any], **placeholders: Any) -> Statement:
+def select(queryset: QuerySet[Any, Any], **placeholders: Any) -> CompiledStatement:
     """Return the statement that a queryset would execute, with parameters for these placeholders."""
     return _statement(*queryset.query.sql_with_params(), placeholders)
 
 
-def capture(write: Callable[[], Any], using: str, **placeholders: Any) -> Statement:
+def capture(write: Callable[[], Any], using: str, **placeholders: Any) -> CompiledStatement:
     """Return the one statement that a write of the ORM would execute, without executing it."""
     executed = []
 
@@ -99,12 +99,12 @@ def capture(write: Callable[[], Any], using: str, **placeholders: Any) -> Statem
     return _statement(sql, parameters, placeholders)
 
 
-def _statement(sql: str, parameters: Sequence[Any], placeholders: dict[str, Any]) -> Statement:
+def _statement(sql: str, parameters: Sequence[Any], placeholders: dict[str, Any]) -> CompiledStatement:
     names = {value: Parameter(name) for name, value in placeholders.items()}
-    return Statement(Prepared(sql), tuple(names.get(each, each) for each in parameters))
+    return CompiledStatement(Prepared(sql), tuple(names.get(each, each) for each in parameters))
 
 
-class LockTimeout(Func):
+class SetLockTimeout(Func):
     """A condition that is always true, and sets PostgreSQL's ``lock_timeout`` for the current transaction.
 
     PostgreSQL evaluates it when it finds a row, before it locks the row. So the timeout needs no extra statement to

@@ -11,14 +11,14 @@ from rest_framework.settings import api_settings
 logger = logging.getLogger(__name__)
 
 # Used for every client whose IP address can't be parsed.
-UNKNOWN = "unknown"
+UNKNOWN_IP = "unknown"
 # In characters: enough for an IPv6 address with brackets, a port and a zone id.
-LONGEST_ADDRESS = 100
+MAX_ADDRESS_LENGTH = 100
 # The prefix length of the IPv6 network that a provider assigns to one customer.
-CUSTOMER_PREFIX = 64
+IPV6_PREFIX_LENGTH = 64
 
 # Acquired by the first warning and never released, so that each process logs the warning only once.
-_warned = threading.Lock()
+_warning_lock = threading.Lock()
 
 
 def client_ip(request: HttpRequest | Request) -> str:
@@ -33,16 +33,16 @@ def client_ip(request: HttpRequest | Request) -> str:
     if forwarded and not proxies:
         _warn_of_ignored_header()
     if not forwarded or not proxies:
-        return _canonical(request.META.get("REMOTE_ADDR") or "")
+        return _normalize_ip(request.META.get("REMOTE_ADDR") or "")
     # Each proxy appends the IP address of its client. Entries further left may be forged by the client.
     addresses = forwarded.rsplit(",", proxies)
-    return _canonical(addresses[-min(proxies, len(addresses))])
+    return _normalize_ip(addresses[-min(proxies, len(addresses))])
 
 
-def _canonical(text: str) -> str:
+def _normalize_ip(text: str) -> str:
     """Return the normalized form of an address; for an IPv6 address, its network."""
-    if len(text) > LONGEST_ADDRESS:
-        return UNKNOWN
+    if len(text) > MAX_ADDRESS_LENGTH:
+        return UNKNOWN_IP
     text = text.strip()
     if text.startswith("["):
         # [2001:db8::1]:443
@@ -53,16 +53,16 @@ def _canonical(text: str) -> str:
     try:
         address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
     except ValueError:
-        return UNKNOWN
+        return UNKNOWN_IP
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is None:
-            return str(IPv6Network((address, CUSTOMER_PREFIX), strict=False))
+            return str(IPv6Network((address, IPV6_PREFIX_LENGTH), strict=False))
         address = address.ipv4_mapped
     return str(address)
 
 
 def _warn_of_ignored_header() -> None:
-    if _warned.acquire(blocking=False):
+    if _warning_lock.acquire(blocking=False):
         logger.warning(
             "X-Forwarded-For is ignored because TRUSTED_PROXIES is 0. "
             "If there is a reverse proxy, set TRUSTED_PROXIES. Otherwise all clients share one rate limit."

@@ -10,10 +10,10 @@ from gunicorn.http import get_parser
 from eventmanagement.serving.lanes import Lane
 
 # Bytes per read.
-CHUNK = 2**16
+READ_SIZE = 2**16
 # In bytes: the maximum size of the request line and headers together. gunicorn only limits the size of each header
 # and their number, which allows 800 kB.
-LARGEST_HEAD = 2**15
+MAX_HEAD_SIZE = 2**15
 
 
 class State(Enum):
@@ -31,13 +31,13 @@ class State(Enum):
     LINGERING = auto()
 
 
-class Source:
+class ParserInput:
     """The input of gunicorn's parser. Returns the data it was given once, then end of file."""
 
     def __init__(self) -> None:
         self.data = b""
 
-    def __iter__(self) -> "Source":
+    def __iter__(self) -> "ParserInput":
         return self
 
     def __next__(self) -> bytes:
@@ -45,7 +45,7 @@ class Source:
         return data
 
 
-class Output:
+class ResponseBuffer:
     """A response buffer that gunicorn uses as its socket, so that no thread waits for a slow client."""
 
     def __init__(self) -> None:
@@ -90,15 +90,15 @@ class Connection:
         self.received = bytearray()
         # The number of received bytes already searched for the end of the headers.
         self.scanned = 0
-        self.source = Source()
+        self.source = ParserInput()
         self.request: Any = None
         # Bytes of the body still to be received, and whether they are discarded.
         self.body_left = 0
-        self.is_body_dropped = False
+        self.is_body_discarded = False
         self.lane: Lane | None = None
         self.future: Future[bool] | None = None
         # gunicorn's handle_request uses this attribute as the client's socket.
-        self.sock = Output()
+        self.sock = ResponseBuffer()
         self.unsent = memoryview(b"")
         self.keeps_alive = False
         # The value of ``held`` that is included in the worker's total.
@@ -112,7 +112,7 @@ class Connection:
     def receive(self) -> bool:
         """Read available data. Returns False if the client has closed its side or the connection failed."""
         try:
-            data = self.socket.recv(CHUNK)
+            data = self.socket.recv(READ_SIZE)
         except BlockingIOError:
             return True
         except OSError:
@@ -155,7 +155,7 @@ class Connection:
 
     def take_body(self) -> bool:
         """Pass the complete body to the parser, or discard the part received so far. Returns whether it is complete."""
-        if self.is_body_dropped:
+        if self.is_body_discarded:
             self.body_left -= len(self._take(self.body_left))
             return not self.body_left
         if len(self.received) < self.body_left:

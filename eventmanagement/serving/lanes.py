@@ -43,7 +43,7 @@ THREADS = {
 }
 # The maximum queue length per lane in each worker. Requests further back would not get a thread before the queue
 # timeout. If the queue is full, the response is 503 at once.
-LONGEST_QUEUE = {
+MAX_QUEUE_LENGTH = {
     Lane.HEALTH: 100,
     Lane.READINESS: 50,
     Lane.ACCOUNTS: 50,
@@ -55,18 +55,18 @@ LONGEST_QUEUE = {
 
 ACCOUNTS = re.compile(r"/(login|signup|password|password_change)/$")
 BOOKINGS = re.compile(r"/api/(reservation/)?reservations/")
-PREFIX = os.environ.get("SCRIPT_NAME", "")
+MOUNT_PATH = os.environ.get("SCRIPT_NAME", "")
 
 
 def lane_of(method: str, path: str, query: str) -> Lane:
     """Return the lane of a request. Path and query may be percent-encoded."""
     path = unquote(path)
-    if path == f"{PREFIX}/healthz":
+    if path == f"{MOUNT_PATH}/healthz":
         return Lane.HEALTH
-    if path == f"{PREFIX}/readyz":
+    if path == f"{MOUNT_PATH}/readyz":
         return Lane.READINESS
     if ACCOUNTS.search(path):
         return Lane.ACCOUNTS
     if method in READS:
         return Lane.QUERIES if query else Lane.READS
-    return Lane.BOOKINGS if BOOKINGS.match(path, len(PREFIX)) else Lane.WRITES
+    return Lane.BOOKINGS if BOOKINGS.match(path, len(MOUNT_PATH)) else Lane.WRITES

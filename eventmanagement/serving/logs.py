@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 # The accepted format of a client's X-Request-ID: long enough for a UUID or trace id, too short to flood the log,
 # and without characters that could forge a log line.
-CLIENTS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # In characters, after percent-encoding.
-LONGEST_LOGGED_PATH = 200
+MAX_LOGGED_PATH_LENGTH = 200
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -45,8 +45,8 @@ class RequestLogMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         begun = time.perf_counter()
         asked = request.META.get("HTTP_X_REQUEST_ID", "")
-        identity = asked if CLIENTS_ID.fullmatch(asked) else uuid.uuid4().hex
-        with _identified(identity):
+        identity = asked if CLIENT_REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
+        with _request_id_context(identity):
             response = self.get_response(request)
             response["X-Request-ID"] = identity
             milliseconds = round((time.perf_counter() - begun) * 1000, 1)
@@ -70,23 +70,23 @@ class RequestLogMiddleware:
 
 def path_for_log(request: HttpRequest) -> str:
     """Return the path, percent-encoded so that it can't forge a log line, and truncated if it is too long."""
-    path = escape_uri_path(request.path[: LONGEST_LOGGED_PATH + 1])
-    return path if len(path) <= LONGEST_LOGGED_PATH else f"{path[:LONGEST_LOGGED_PATH]}..."
+    path = escape_uri_path(request.path[: MAX_LOGGED_PATH_LENGTH + 1])
+    return path if len(path) <= MAX_LOGGED_PATH_LENGTH else f"{path[:MAX_LOGGED_PATH_LENGTH]}..."
 
 
-def log_refusal(status: int, reason: BaseException) -> str:
+def log_worker_response(status: int, reason: BaseException) -> str:
     """Log a response that the worker sent without calling Django. Returns a new request id.
 
     Only the class name of the reason is logged, because its message may contain a header.
     """
     identity = uuid.uuid4().hex
-    with _identified(identity):
+    with _request_id_context(identity):
         logger.info("%s %s", status, type(reason).__name__, extra={"status": int(status)})
     return identity
 
 
 @contextmanager
-def _identified(identity: str) -> Iterator[None]:
+def _request_id_context(identity: str) -> Iterator[None]:
     """Set the request id of all lines that are logged within the block."""
     token = request_id.set(identity)
     try:

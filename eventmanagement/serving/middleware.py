@@ -20,18 +20,18 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER = 2
 
 # In characters. All routes are far shorter, and the admin's URL patterns need quadratic time to reject a long path.
-LONGEST_PATH = 1024
+MAX_PATH_LENGTH = 1024
 # In bytes. Each is enough for the largest event: a description of 10,000 characters takes up to 40 kB in UTF-8, and up
 # to 120 kB percent-encoded. Forms have lower limits than JSON because they cost more to parse per byte, and multipart
 # costs the most.
-LARGEST_FORM = 128 * 2**10
-LARGEST_MULTIPART = 64 * 2**10
+MAX_FORM_SIZE = 128 * 2**10
+MAX_MULTIPART_SIZE = 64 * 2**10
 
 # The Content-Security-Policy of JSON, which loads nothing.
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 # Messages for these statuses. Python's own phrases for some of them differ between versions.
-SENTENCES: dict[int, str] = {
+MESSAGES: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "Bad request.",
     HTTPStatus.FORBIDDEN: "Forbidden.",
     HTTPStatus.NOT_FOUND: "Not found.",
@@ -46,10 +46,10 @@ SENTENCES: dict[int, str] = {
 
 def sentence(status: int) -> str:
     """Return the error message for a status code."""
-    return SENTENCES.get(status) or f"{HTTPStatus(status).phrase}."
+    return MESSAGES.get(status) or f"{HTTPStatus(status).phrase}."
 
 
-def refusal(status: int, **more: str) -> JsonResponse:
+def error_response(status: int, **more: str) -> JsonResponse:
     """Return a JSON error response in REST framework's format."""
     response = JsonResponse({"detail": sentence(status), **more}, status=status)
     response["Content-Length"] = str(len(response.content))
@@ -80,23 +80,23 @@ class RequestLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if len(request.path_info) > LONGEST_PATH:
-            return refusal(HTTPStatus.NOT_FOUND)
+        if len(request.path_info) > MAX_PATH_LENGTH:
+            return error_response(HTTPStatus.NOT_FOUND)
         if "HTTP_TRANSFER_ENCODING" in request.META:
             # Django reads as many bytes as Content-Length says, so it would ignore a chunked body.
-            return refusal(HTTPStatus.LENGTH_REQUIRED)
+            return error_response(HTTPStatus.LENGTH_REQUIRED)
         length = int(request.META.get("CONTENT_LENGTH") or 0)
-        if length > largest_body(request.content_type or ""):
-            return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if length > max_body_size(request.content_type or ""):
+            return error_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return self.get_response(request)
 
 
-def largest_body(content_type: str) -> int:
+def max_body_size(content_type: str) -> int:
     """Return the maximum size in bytes of a body of this media type."""
     if content_type.startswith("multipart/"):
-        return LARGEST_MULTIPART
+        return MAX_MULTIPART_SIZE
     if content_type.endswith("/x-www-form-urlencoded"):
-        return LARGEST_FORM
+        return MAX_FORM_SIZE
     return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
@@ -118,7 +118,7 @@ class JsonErrorMiddleware:
         # REST framework's own responses stay as they are, including HTML pages of the browsable API in development.
         speaks_for_itself = isinstance(response, (JsonResponse, Response))
         if response.status_code >= HTTPStatus.BAD_REQUEST and not speaks_for_itself:
-            as_json = refusal(response.status_code)
+            as_json = error_response(response.status_code)
             response.content = as_json.content
             for name, value in as_json.items():
                 response[name] = value
@@ -129,6 +129,6 @@ class JsonErrorMiddleware:
         if not is_unavailable(error):
             return None
         logger.warning("%s %s: unavailable: %s", request.method, path_for_log(request), error)
-        response = refusal(HTTPStatus.SERVICE_UNAVAILABLE, code="unavailable")
+        response = error_response(HTTPStatus.SERVICE_UNAVAILABLE, code="unavailable")
         response["Retry-After"] = str(RETRY_AFTER)
         return response

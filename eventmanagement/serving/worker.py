@@ -32,41 +32,41 @@ from gunicorn.http.errors import (
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from eventmanagement.database.errors import Unavailable
-from eventmanagement.serving.connection import LARGEST_HEAD, Connection, State
-from eventmanagement.serving.lanes import LONGEST_QUEUE, READS, THREADS, Lane, lane_of
-from eventmanagement.serving.logs import log_refusal
+from eventmanagement.serving.connection import MAX_HEAD_SIZE, Connection, State
+from eventmanagement.serving.lanes import MAX_QUEUE_LENGTH, READS, THREADS, Lane, lane_of
+from eventmanagement.serving.logs import log_worker_response
 from eventmanagement.serving.middleware import JSON_POLICY, RETRY_AFTER, sentence
 
 # Timeouts in seconds, in this order: the first byte on a new connection, the request line and headers, the complete
 # request, the queue for a thread, progress of the response (some bytes sent), the complete response, and the client's
 # close after this side has closed.
-FIRST_BYTE, HEAD, REQUEST, QUEUE, STALL, RESPONSE, LINGER = 10, 10, 30, 10, 30, 120, 2
+FIRST_BYTE_TIMEOUT, HEAD, REQUEST, QUEUE, STALL, RESPONSE, LINGER = 10, 10, 30, 10, 30, 120, 2
 # Seconds between two checks of the deadlines.
-SWEEP = 1
+SWEEP_INTERVAL = 1
 # In bytes. A body that is too large is received and discarded before the 413, unless it is larger than this.
-LARGEST_DROPPED = 32 * 2**20
+MAX_DISCARDED_BODY = 32 * 2**20
 # In bytes: the maximum size of the buffers of all connections of a worker together. Above it, the worker drops the
 # connections with the largest buffers that are waiting for their clients, and returns 503 for requests with a body.
-MOST_HELD = 64 * 2**20
+MAX_BUFFERED_BYTES = 64 * 2**20
 
-EVENTS = {
+EVENTS_BY_STATE = {
     State.IDLE: EVENT_READ,
     State.READING: EVENT_READ,
     State.QUEUED: 0,
     State.WRITING: EVENT_WRITE,
     State.LINGERING: EVENT_READ,
 }
-STATUS = {
+STATUS_BY_ERROR = {
     LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
     LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     TimeoutError: HTTPStatus.REQUEST_TIMEOUT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 # Errors of accept(): no file descriptors or memory for a socket, and a listening socket that has been closed.
-OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-NO_SOCKET = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
+RESOURCE_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+LISTENER_ERRORS = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
 # gunicorn raises these as parse errors, but they are caused by the application's response headers: 500, not 400.
-FAULTS = (InvalidResponseHeader, InvalidResponseHeaderName)
+APPLICATION_ERRORS = (InvalidResponseHeader, InvalidResponseHeaderName)
 
 
 class Lanes:
@@ -100,7 +100,7 @@ class Worker(ThreadWorker):
         super().__init__(*arguments, **options)
         self.connections: set[Connection] = set()
         # The number of requests per lane, in the queue or in a thread.
-        self.in_lane: Counter[Lane] = Counter()
+        self.requests_per_lane: Counter[Lane] = Counter()
         # The size of all buffers, in bytes.
         self.held = 0
         self.next_sweep = 0.0
@@ -117,19 +117,19 @@ class Worker(ThreadWorker):
         client the longest.
         """
         if self.nr_conns >= self.worker_connections - 1:
-            self.make_room()
+            self.drop_one()
         try:
             client_socket, client = listener.accept()
         except OSError as error:
-            if error.errno in OUT_OF_FILES:
-                self.make_room()
-            elif error.errno in NO_SOCKET:
+            if error.errno in RESOURCE_ERRORS:
+                self.drop_one()
+            elif error.errno in LISTENER_ERRORS:
                 raise
             return
         self.nr_conns += 1
         connection = Connection(self.cfg, client_socket, client, listener.getsockname())
         self.connections.add(connection)
-        self.wait(connection, State.IDLE, FIRST_BYTE)
+        self.wait(connection, State.IDLE, FIRST_BYTE_TIMEOUT)
         # The request may already have arrived together with the connection.
         self.on_ready(connection)
 
@@ -140,7 +140,7 @@ class Worker(ThreadWorker):
             connection.since = now
         connection.state = state
         connection.deadline = now + seconds
-        events = EVENTS[state]
+        events = EVENTS_BY_STATE[state]
         if events == connection.watched:
             return
         if connection.watched:
@@ -150,7 +150,7 @@ class Worker(ThreadWorker):
         connection.watched = events
 
     @contextmanager
-    def isolated(self, connection: Connection) -> Iterator[None]:
+    def drop_on_error(self, connection: Connection) -> Iterator[None]:
         """Log an exception in the block and drop the connection, so that the worker and its other connections go on."""
         try:
             yield
@@ -163,7 +163,7 @@ class Worker(ThreadWorker):
         if connection not in self.connections:
             # Another event in the same iteration of the event loop has closed the connection.
             return
-        with self.isolated(connection):
+        with self.drop_on_error(connection):
             if connection.state is State.WRITING:
                 self.flush(connection)
                 return
@@ -193,13 +193,13 @@ class Worker(ThreadWorker):
             self.wait(connection, State.READING, HEAD)
         head = connection.take_head()
         try:
-            if len(connection.received if head is None else head) > LARGEST_HEAD:
+            if len(connection.received if head is None else head) > MAX_HEAD_SIZE:
                 raise LimitRequestHeaders("request line and headers are too large")
             if head is None:
                 return False
             connection.request = connection.parse(head)
         except (ParseException, NoMoreData, StopIteration) as error:
-            self.refuse(connection, error)
+            self.send_error(connection, error)
             return False
         self.expect_body(connection)
         return True
@@ -210,15 +210,15 @@ class Worker(ThreadWorker):
         headers = dict(request.headers)
         length = int(headers.get("CONTENT-LENGTH", 0))
         is_too_large = length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        is_asked_for = "EXPECT" in headers and request.version >= (1, 1)
+        expects_continue = "EXPECT" in headers and request.version >= (1, 1)
         # Discard the body of a GET or HEAD request: no view reads it.
-        connection.is_body_dropped = is_too_large or request.method in READS
+        connection.is_body_discarded = is_too_large or request.method in READS
         # A client with "Expect: 100-continue" gets the 413 without sending the body. Other clients only read the
         # response after they have sent the body, so it must be received and discarded.
-        connection.body_left = 0 if is_too_large and (is_asked_for or length > LARGEST_DROPPED) else length
+        connection.body_left = 0 if is_too_large and (expects_continue or length > MAX_DISCARDED_BODY) else length
         if is_too_large or "TRANSFER-ENCODING" in headers:
             request.force_close()
-        if is_asked_for and connection.body_left > len(connection.received):
+        if expects_continue and connection.body_left > len(connection.received):
             # This can't block: the socket's send buffer is empty, and the message is short.
             connection.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.wait(connection, State.READING, connection.began + REQUEST - time.monotonic())
@@ -230,11 +230,11 @@ class Worker(ThreadWorker):
         """
         request = connection.request
         connection.lane = lane = lane_of(request.method, request.path, request.query)
-        is_memory_full = connection.counted and self.held > MOST_HELD
-        if is_memory_full or self.in_lane[lane] >= THREADS[lane] + LONGEST_QUEUE[lane]:
-            self.refuse(connection, Unavailable())
+        is_memory_full = connection.counted and self.held > MAX_BUFFERED_BYTES
+        if is_memory_full or self.requests_per_lane[lane] >= THREADS[lane] + MAX_QUEUE_LENGTH[lane]:
+            self.send_error(connection, Unavailable())
             return
-        self.in_lane[lane] += 1
+        self.requests_per_lane[lane] += 1
         self.wait(connection, State.QUEUED, QUEUE)
         connection.future = self.tpool.submit(lane, self.handle, connection)
         connection.future.add_done_callback(partial(self.method_queue.defer, self.finish_request, connection))
@@ -251,10 +251,10 @@ class Worker(ThreadWorker):
 
     def finish_request(self, connection: Connection, future: Future[bool]) -> None:
         """Continue with the connection after its thread has finished."""
-        self.in_lane[connection.lane] -= 1  # type: ignore[index]  # Not None once queued.
+        self.requests_per_lane[connection.lane] -= 1  # type: ignore[index]  # Not None once queued.
         if future.cancelled():
             return
-        with self.isolated(connection):
+        with self.drop_on_error(connection):
             connection.request = None
             # Discard the body, if the application has not read it.
             connection.source.data = b""
@@ -262,7 +262,7 @@ class Worker(ThreadWorker):
             if error := future.exception():
                 # Discard the partial response; nothing of it has been sent.
                 connection.sock.take()
-                self.refuse(connection, error)
+                self.send_error(connection, error)
                 return
             connection.keeps_alive = future.result()
             self.flush(connection)
@@ -292,26 +292,30 @@ class Worker(ThreadWorker):
             self.wait(connection, State.LINGERING, LINGER)
             self.count(connection)
 
-    def refuse(self, connection: Connection, reason: BaseException) -> None:
+    def send_error(self, connection: Connection, reason: BaseException) -> None:
         """Send an error response without calling the application, then close the connection."""
         connection.source.data = b""
-        connection.unsent = memoryview(self.refusal(reason))
+        connection.unsent = memoryview(self.error_response(reason))
         connection.keeps_alive = False
         connection.began = time.monotonic()
         self.flush(connection)
 
-    def refusal(self, reason: BaseException) -> bytes:
+    def error_response(self, reason: BaseException) -> bytes:
         """Return an error response for a request that does not reach Django, in the API's error format.
 
         gunicorn's own error responses are HTML, and it returns 501 for an unknown transfer coding.
         """
-        status = STATUS.get(type(reason))
-        if status is None and isinstance(reason, ParseException | NoMoreData) and not isinstance(reason, FAULTS):
+        status = STATUS_BY_ERROR.get(type(reason))
+        if (
+            status is None
+            and isinstance(reason, ParseException | NoMoreData)
+            and not isinstance(reason, APPLICATION_ERRORS)
+        ):
             status = HTTPStatus.BAD_REQUEST
         if status is None:
             self.log.error("A request failed outside Django", exc_info=reason)
             status = HTTPStatus.INTERNAL_SERVER_ERROR
-        request_id = log_refusal(status, reason)
+        request_id = log_worker_response(status, reason)
         is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE
         body = json.dumps({"detail": sentence(status)} | ({"code": "unavailable"} if is_busy else {}))
         head = [
@@ -336,14 +340,14 @@ class Worker(ThreadWorker):
             connection.counted = held
 
     def free_memory(self) -> None:
-        """Drop the connections with the largest buffers until the total is within MOST_HELD."""
-        while self.held > MOST_HELD:
+        """Drop the connections with the largest buffers until the total is within MAX_BUFFERED_BYTES."""
+        while self.held > MAX_BUFFERED_BYTES:
             holding = [each for each in self.waiting() if each.counted]
             if not holding:
                 return
             self.drop(max(holding, key=lambda each: each.counted))
 
-    def make_room(self) -> None:
+    def drop_one(self) -> None:
         """Drop the connection that has been waiting for its client the longest."""
         if waiting := self.waiting():
             self.drop(min(waiting, key=lambda each: each.since))
@@ -357,15 +361,15 @@ class Worker(ThreadWorker):
         now = time.monotonic()
         if now < self.next_sweep:
             return
-        self.next_sweep = now + SWEEP
+        self.next_sweep = now + SWEEP_INTERVAL
         for connection in [each for each in self.connections if each.deadline <= now]:
-            with self.isolated(connection):
+            with self.drop_on_error(connection):
                 if connection.state is State.READING:
-                    self.refuse(connection, TimeoutError())
+                    self.send_error(connection, TimeoutError())
                 elif connection.state is not State.QUEUED:
                     self.drop(connection)
                 elif connection.future.cancel():  # type: ignore[union-attr]  # Not None while queued.
-                    self.refuse(connection, Unavailable())
+                    self.send_error(connection, Unavailable())
 
     def drop(self, connection: Connection) -> None:
         """Close a connection immediately."""

@@ -32,7 +32,7 @@ def test_wrong_password_is_refused(client, staff):
     assert "Please enter the correct username and password" in response.content.decode()
 
 
-def test_attendee_is_refused(client, bob):
+def test_non_staff_is_refused(client, bob):
     bob.set_password("correct horse battery")
     bob.save()
 

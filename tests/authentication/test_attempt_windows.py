@@ -21,7 +21,7 @@ def make_windows(count, ended=True):
     )
 
 
-def test_few_windows_are_forgotten_for_each_that_is_opened():
+def test_new_window_deletes_few_expired_windows():
     make_windows(25)
 
     AttemptWindow.objects.spend(RATE, "login", "somebody")
@@ -29,7 +29,7 @@ def test_few_windows_are_forgotten_for_each_that_is_opened():
     assert AttemptWindow.objects.count() == 25 - 10 + 1
 
 
-def test_windows_under_way_are_kept():
+def test_open_windows_are_kept():
     make_windows(3, ended=False)
 
     AttemptWindow.objects.spend(RATE, "login", "somebody")
@@ -37,7 +37,7 @@ def test_windows_under_way_are_kept():
     assert AttemptWindow.objects.count() == 4
 
 
-def test_attempt_in_an_open_window_forgets_nothing():
+def test_attempt_in_open_window_deletes_nothing():
     AttemptWindow.objects.spend(RATE, "login", "somebody")
     make_windows(3)
 
@@ -50,7 +50,7 @@ def test_attempt_in_an_open_window_forgets_nothing():
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the whole database")
-def test_window_that_somebody_opens_anew_is_neither_waited_for_nor_forgotten():
+def test_locked_window_is_skipped():
     [window, other] = make_windows(2)
     somebody = connection.copy()
     somebody.set_autocommit(False)
@@ -80,7 +80,7 @@ def test_subject_has_one_window():
         AttemptWindow.objects.create(subject=window.subject, ends_at=window.ends_at)
 
 
-def test_attempts_of_a_rate_are_spent_and_come_back():
+def test_limit_resets_after_period():
     for _ in range(2):
         AttemptWindow.objects.spend(RATE, "login", "somebody")
     with pytest.raises(TooManyAttempts):

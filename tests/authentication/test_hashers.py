@@ -8,7 +8,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import User
 
 from authentication import hashers
-from authentication.hashers import LONGEST_PASSWORD
+from authentication.hashers import MAX_PASSWORD_LENGTH
 from eventmanagement.database.errors import Unavailable
 from tests.conftest import LONG
 from tests.races import race
@@ -27,11 +27,11 @@ def cheap(monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """Don't wait for the semaphore."""
-    monkeypatch.setattr(hashers, "PATIENCE", 0)
+    monkeypatch.setattr(hashers, "HASH_WAIT_TIMEOUT", 0)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_format_is_that_of_django(cheap, algorithm):
+def test_hash_format_is_compatible_with_django(cheap, algorithm):
     hasher = getattr(hashers, ALGORITHMS[algorithm])()
     stock = getattr(django_hashers, ALGORITHMS[algorithm])()
     stored = make_password(PASSWORD, hasher=algorithm)
@@ -43,7 +43,7 @@ def test_format_is_that_of_django(cheap, algorithm):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_no_two_threads_hash_at_once(cheap, monkeypatch, algorithm):
+def test_only_one_thread_hashes(cheap, monkeypatch, algorithm):
     """While a thread hashes, it checks that no other thread hashes or could start hashing."""
     stock = getattr(django_hashers, ALGORITHMS[algorithm])
     encode = stock.encode
@@ -70,12 +70,12 @@ def test_no_two_threads_hash_at_once(cheap, monkeypatch, algorithm):
     assert all(stock().verify(PASSWORD, stored) for stored in outcomes)
 
 
-def test_wait_for_a_turn_is_bounded(cheap, impatient):
+def test_semaphore_wait_times_out(cheap, impatient):
     with hashers.hashing_slot, pytest.raises(Unavailable):
         make_password(PASSWORD)
 
 
-def test_wait_is_given_to_the_semaphore(cheap, monkeypatch):
+def test_timeout_is_passed_to_semaphore(cheap, monkeypatch):
     waits = []
 
     class Busy:
@@ -90,13 +90,13 @@ def test_wait_is_given_to_the_semaphore(cheap, monkeypatch):
     assert waits == [3]
 
 
-def test_turn_is_given_back(cheap, impatient):
+def test_semaphore_is_released(cheap, impatient):
     make_password(PASSWORD)
 
     assert make_password(PASSWORD)
 
 
-def test_turn_is_given_back_after_a_fault(cheap, impatient):
+def test_semaphore_is_released_after_error(cheap, impatient):
     with pytest.raises(ValueError, match="salt"):
         make_password(PASSWORD, salt="$")
 
@@ -104,7 +104,7 @@ def test_turn_is_given_back_after_a_fault(cheap, impatient):
 
 
 @pytest.mark.parametrize("route", [LONG.login, LONG.signup])
-def test_client_who_waits_too_long_is_told_to_retry(api, impatient, route):
+def test_api_returns_503_after_timeout(api, impatient, route):
     with hashers.hashing_slot:
         response = api.post(route, {"username": "dave", "password": PASSWORD})
 
@@ -114,7 +114,7 @@ def test_client_who_waits_too_long_is_told_to_retry(api, impatient, route):
     assert not User.objects.exists()
 
 
-def test_staff_who_wait_too_long_are_told_to_retry(client, impatient):
+def test_admin_returns_503_after_timeout(client, impatient):
     with hashers.hashing_slot:
         response = client.post("/admin/login/", {"username": "root", "password": PASSWORD})
 
@@ -123,7 +123,7 @@ def test_staff_who_wait_too_long_are_told_to_retry(client, impatient):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_password_that_is_too_long_matches_nothing_and_is_not_hashed(cheap, impatient, algorithm):
-    longest = "x" * LONGEST_PASSWORD
+    longest = "x" * MAX_PASSWORD_LENGTH
     stored = make_password(longest, hasher=algorithm)
     assert check_password(longest, stored)
 

@@ -11,10 +11,10 @@ from rest_framework.authtoken.models import Token
 
 from authentication.hashers import PBKDF2PasswordHasher, ScryptPasswordHasher
 from authentication.models import AttemptWindow
-from authentication.tokens import MOST_TRIES
+from authentication.tokens import MAX_ATTEMPTS
 from eventmanagement.environment import rate
 from tests.conftest import LONG
-from tests.races import LONGEST_RACE, race, wait_until_somebody_waits
+from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
 
 PASSWORD = "correct horse battery"
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
@@ -48,14 +48,14 @@ def test_second_login_gives_the_same_token(api, routes, dave):
     assert right(api, routes).json() == right(api, routes).json()
 
 
-def test_username_is_read_as_it_was_stored(api, routes, dave):
+def test_username_is_normalized(api, routes, dave):
     response = api.post(routes.login, {"username": "d\uff41ve", "password": PASSWORD})
 
     assert response.status_code == 200
 
 
 @pytest.mark.parametrize("username", ["dave", "nobody"])
-def test_refusal_does_not_tell_whether_the_username_exists(api, routes, dave, username):
+def test_unknown_username_gets_same_response(api, routes, dave, username):
     response = api.post(routes.login, {"username": username, "password": "wrong"})
 
     assert response.status_code == 400
@@ -79,7 +79,7 @@ def test_missing_values_are_refused_on_their_field(api, routes, body):
     assert set(response.json()) <= {"username", "password"}
 
 
-def test_hash_of_the_old_kind_is_read_and_renewed(api, routes):
+def test_pbkdf2_hash_is_upgraded(api, routes):
     dave = User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
 
     response = right(api, routes)
@@ -123,7 +123,7 @@ def hashed(dave, monkeypatch):
     return hashed
 
 
-def test_ten_times_the_limit_counts_successes_too(api, routes, settings, hashed):
+def test_attempt_limit_counts_successes(api, routes, settings, hashed):
     settings.THROTTLE_LOGIN = rate("1/min")
     assert {right(api, routes).status_code for _ in range(10)} == {200}
     hashed.clear()
@@ -139,7 +139,7 @@ def test_ten_times_the_limit_counts_successes_too(api, routes, settings, hashed)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ten_times_the_limit_holds_when_all_log_in_at_once(api, settings, hashed):
+def test_attempt_limit_is_exact_under_concurrency(api, settings, hashed):
     settings.THROTTLE_LOGIN = rate("1/min")
     for _ in range(6):
         right(api, LONG)
@@ -177,7 +177,7 @@ def test_limit_can_be_switched_off(api, routes, settings, dave):
     assert {right(api, routes).status_code for _ in range(12)} == {200}
 
 
-def test_client_cannot_choose_its_address(api, routes, settings, dave):
+def test_forwarded_header_is_ignored_without_proxy(api, routes, settings, dave):
     settings.THROTTLE_LOGIN = rate("1/min")
     wrong(api, routes, headers={"x-forwarded-for": "192.0.2.1"})
 
@@ -186,7 +186,7 @@ def test_client_cannot_choose_its_address(api, routes, settings, dave):
     assert response.status_code == 429
 
 
-def test_trusted_proxy_tells_the_address(api, routes, settings, dave):
+def test_trusted_proxy_sets_client_ip(api, routes, settings, dave):
     settings.THROTTLE_LOGIN = rate("1/min")
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
     wrong(api, routes, headers={"x-forwarded-for": "192.0.2.1"})
@@ -196,7 +196,7 @@ def test_trusted_proxy_tells_the_address(api, routes, settings, dave):
     assert response.status_code == 400
 
 
-def test_windows_that_are_over_are_forgotten(api, routes, settings, dave):
+def test_expired_windows_are_deleted(api, routes, settings, dave):
     wrong(api, routes)
     AttemptWindow.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
 
@@ -205,7 +205,7 @@ def test_windows_that_are_over_are_forgotten(api, routes, settings, dave):
     assert AttemptWindow.objects.filter(ends_at__lt=timezone.now()).count() == 0
 
 
-def test_typed_usernames_are_not_kept(api, routes, dave):
+def test_usernames_are_not_stored(api, routes, dave):
     wrong(api, routes)
 
     assert not AttemptWindow.objects.filter(subject__contains="dave").exists()
@@ -216,7 +216,7 @@ def guess(api, routes, number, **extra):
     return api.post(routes.login, {"username": f"user{number}", "password": "wrong"}, **extra).status_code
 
 
-def test_limit_by_address_counts_failures_whatever_the_username(api, routes, settings, dave):
+def test_ip_limit_counts_all_usernames(api, routes, settings, dave):
     settings.THROTTLE_LOGIN_ADDRESS = rate("2/hour")
     guess(api, routes, 1)
     guess(api, routes, 2)
@@ -228,7 +228,7 @@ def test_limit_by_address_counts_failures_whatever_the_username(api, routes, set
     assert 60 < int(response["Retry-After"]) <= 60 * 60
 
 
-def test_limit_by_address_locks_nobody_out_elsewhere(api, routes, settings, dave):
+def test_ip_limit_does_not_affect_other_ips(api, routes, settings, dave):
     settings.THROTTLE_LOGIN_ADDRESS = rate("1/hour")
     wrong(api, routes)
     wrong(api, routes)
@@ -253,7 +253,7 @@ def test_limit_by_address_can_be_switched_off(api, routes, settings, dave):
         ("nonsense", "other nonsense"),
     ],
 )
-def test_client_is_the_same_however_its_address_is_written(api, routes, settings, dave, first, second):
+def test_ip_spellings_count_as_one_client(api, routes, settings, dave, first, second):
     settings.THROTTLE_LOGIN_ADDRESS = rate("1/hour")
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
     guess(api, routes, 1, headers={"x-forwarded-for": first})
@@ -262,7 +262,7 @@ def test_client_is_the_same_however_its_address_is_written(api, routes, settings
 
 
 @pytest.mark.django_db(transaction=True)
-def test_limit_by_address_holds_when_all_guess_at_once(api, settings, dave):
+def test_ip_limit_is_exact_under_concurrency(api, settings, dave):
     settings.THROTTLE_LOGIN_ADDRESS = rate("3/hour")
 
     outcomes = race([lambda number=number: guess(api, LONG, number) for number in range(8)])
@@ -272,7 +272,7 @@ def test_limit_by_address_holds_when_all_guess_at_once(api, settings, dave):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_limit_holds_when_all_guess_at_once(api, settings, dave):
+def test_limit_is_exact_under_concurrency(api, settings, dave):
     settings.THROTTLE_LOGIN = rate("3/min")
 
     outcomes = race([lambda: wrong(api, LONG).status_code] * 8)
@@ -282,14 +282,14 @@ def test_limit_holds_when_all_guess_at_once(api, settings, dave):
 
 
 @pytest.mark.parametrize("username", ["dave", "nobody"])
-def test_refusal_costs_one_hash_either_way(api, routes, username, hashed):
+def test_failed_login_computes_one_hash(api, routes, username, hashed):
     api.post(routes.login, {"username": username, "password": "wrong"})
 
     assert len(hashed) == 1
 
 
 @pytest.mark.parametrize("limit", ["THROTTLE_LOGIN", "THROTTLE_LOGIN_ADDRESS"])
-def test_password_is_not_even_tried_once_the_limit_is_reached(api, routes, settings, dave, monkeypatch, limit):
+def test_password_is_not_checked_above_limit(api, routes, settings, dave, monkeypatch, limit):
     setattr(settings, limit, rate("1/min"))
     wrong(api, routes)
     monkeypatch.setattr("authentication.login.authenticate", lambda request, **credentials: 1 / 0)
@@ -304,7 +304,7 @@ def test_password_is_not_even_tried_once_the_limit_is_reached(api, routes, setti
         ("THROTTLE_LOGIN_ADDRESS", ["login_address", "127.0.0.1"]),
     ],
 )
-def test_right_guess_among_many_at_once_does_not_slip_through(api, routes, settings, dave, monkeypatch, limit, subject):
+def test_right_concurrent_guess_is_throttled(api, routes, settings, dave, monkeypatch, limit, subject):
     setattr(settings, limit, rate("1/min"))
 
     def fail_elsewhere_meanwhile(request, **credentials):
@@ -355,7 +355,7 @@ def meanwhile(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("change", [delete, deactivate, change_password, disable_password])
-def test_account_that_changes_while_it_logs_in_is_refused_like_a_wrong_password(api, routes, dave, meanwhile, change):
+def test_account_changed_during_login_is_refused(api, routes, dave, meanwhile, change):
     meanwhile(change)
 
     response = right(api, routes)
@@ -365,7 +365,7 @@ def test_account_that_changes_while_it_logs_in_is_refused_like_a_wrong_password(
     assert not Token.objects.exists()
 
 
-def test_hash_that_is_upgraded_elsewhere_while_it_is_checked_logs_in(api, routes, dave, meanwhile):
+def test_concurrent_hash_upgrade_does_not_break_login(api, routes, dave, meanwhile):
     meanwhile(lambda user: User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD)))
 
     response = right(api, routes)
@@ -390,7 +390,7 @@ def test_hash_is_checked_again_outside_the_lock(api, dave, meanwhile, monkeypatc
     assert depths == [outside]
 
 
-def test_tries_to_give_a_token_are_bounded(api, routes, dave, monkeypatch):
+def test_token_attempts_are_limited(api, routes, dave, monkeypatch):
     checks = []
 
     def change_again(password, encoded):
@@ -405,11 +405,11 @@ def test_tries_to_give_a_token_are_bounded(api, routes, dave, monkeypatch):
 
     assert response.status_code == 503
     assert response.json()["code"] == "unavailable"
-    assert len(checks) == 1 + MOST_TRIES
+    assert len(checks) == 1 + MAX_ATTEMPTS
     assert not Token.objects.exists()
 
 
-def test_token_that_somebody_else_creates_and_deletes_meanwhile_is_tried_again(api, dave, monkeypatch):
+def test_token_race_is_retried(api, dave, monkeypatch):
     get_or_create = Token.objects.get_or_create
     tries = []
 
@@ -425,7 +425,7 @@ def test_token_that_somebody_else_creates_and_deletes_meanwhile_is_tried_again(a
     assert len(tries) == 2
 
 
-def test_old_password_does_not_come_back_with_the_upgrade_of_its_hash(api, routes, monkeypatch):
+def test_hash_upgrade_does_not_restore_old_password(api, routes, monkeypatch):
     """The password is changed while a login upgrades the hash of the old password."""
     dave = User.objects.create(username="dave", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
 
@@ -477,15 +477,15 @@ def test_logins_at_once_that_upgrade_the_hash_all_succeed(api, monkeypatch):
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("change", [delete, deactivate, change_password])
-def test_login_waits_for_whoever_changes_the_account(api, dave, change):
+def test_login_waits_for_concurrent_account_change(api, dave, change):
     """The account is changed between the password check and the creation of the token."""
     with ThreadPoolExecutor(1) as thread:
         with transaction.atomic():
             user = User.objects.select_for_update().get(pk=dave.pk)
             login = thread.submit(race, [lambda: right(api, LONG)])
-            wait_until_somebody_waits()
+            wait_for_blocked_session()
             change(user)
-        [response] = login.result(LONGEST_RACE)
+        [response] = login.result(RACE_TIMEOUT)
 
     assert response.status_code == 400
     assert not Token.objects.exists()
@@ -502,13 +502,13 @@ def test_new_password_waits_for_a_login_and_revokes_its_token(api, dave, monkeyp
         def change_while_locked(**values):
             user = User.objects.get(pk=dave.pk)
             changes.append(thread.submit(race, [lambda: change_password(user)]))
-            wait_until_somebody_waits()
+            wait_for_blocked_session()
             return get_or_create(**values)
 
         monkeypatch.setattr(Token.objects, "get_or_create", change_while_locked)
 
         response = right(api, LONG)
-        changes[0].result(LONGEST_RACE)
+        changes[0].result(RACE_TIMEOUT)
 
     assert response.status_code == 200
     assert not Token.objects.exists()

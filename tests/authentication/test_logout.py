@@ -2,7 +2,7 @@ import pytest
 from rest_framework.authtoken.models import Token
 
 
-def test_logout_takes_the_token_away(as_user, bob, routes):
+def test_logout_deletes_token(as_user, bob, routes):
     client = as_user(bob)
 
     response = client.post(routes.logout)
@@ -25,14 +25,14 @@ def test_logout_leaves_others_signed_in(as_user, bob, carol, routes):
     "authorization",
     ["", "Token", "Token x", "Token " + "0" * 40, "Token a b", "Bearer " + "0" * 40, "Token nul\0", "Token ü"],
 )
-def test_whoever_has_no_token_is_nobody(api, routes, authorization):
+def test_missing_token_is_401(api, routes, authorization):
     response = api.post(routes.logout, HTTP_AUTHORIZATION=authorization)
 
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Token"
 
 
-def test_inactive_account_is_nobody(as_user, bob, routes):
+def test_inactive_account_is_401(as_user, bob, routes):
     client = as_user(bob)
     bob.is_active = False
     bob.save()

@@ -114,7 +114,7 @@ def test_admin_login_hashes_and_looks_up_nothing(client, calls, credentials):
     assert len(statements) == 0
 
 
-def test_admin_neither_normalizes_nor_looks_up_a_long_username_to_add(monkeypatch):
+def test_admin_add_form_rejects_long_username_early(monkeypatch):
     normalized = []
     monkeypatch.setattr(unicodedata, "normalize", lambda form, text: normalized.append(text) or text)
     admin = superuser()
@@ -143,7 +143,7 @@ def test_admin_hashes_no_long_password(bob, hashed, page, form):
     assert hashed == []
 
 
-def test_admin_hashes_no_long_password_to_compare_it(hashed):
+def test_admin_password_change_does_not_hash_long_password(hashed):
     root = User.objects.create_superuser("root", password="correct horse battery")
     hashed.clear()
     form = {"old_password": LONG_PASSWORD, "new_password1": "another password", "new_password2": "another password"}

@@ -15,7 +15,7 @@ from django.urls import reverse
 from rest_framework.authtoken.models import Token
 
 from authentication import admin
-from authentication.hashers import LONGEST_PASSWORD
+from authentication.hashers import MAX_PASSWORD_LENGTH
 from authentication.validators import MaximumLengthValidator
 from tests.admin import signed_in, staff, superuser
 from tests.conftest import LONG
@@ -118,7 +118,7 @@ def test_password_that_is_disabled_in_the_admin_revokes_the_token(as_user, bob):
 
 
 @pytest.mark.parametrize("change", [disable_in_a_shell, by_an_assigned_hash])
-def test_change_that_no_validator_hears_of_revokes_the_token(as_user, bob, carol, change):
+def test_change_without_password_changed_revokes_token(as_user, bob, carol, change):
     bobs, carols = as_user(bob), as_user(carol)
 
     change(bob)
@@ -162,7 +162,7 @@ def failing_revocation(number):
         (deactivate, 1),
     ],
 )
-def test_revocation_that_fails_leaves_the_account_as_it_was(as_user, bob, change, number):
+def test_failed_revocation_changes_nothing(as_user, bob, change, number):
     bob.set_password("correct horse battery")
     bob.save()
     client = as_user(bob)
@@ -190,7 +190,7 @@ def test_token_that_a_login_creates_during_the_change_is_revoked(bob):
     assert not Token.objects.exists()
 
 
-def test_save_of_other_fields_asks_nothing_about_the_token(bob, django_assert_num_queries):
+def test_saving_other_fields_needs_no_token_query(bob, django_assert_num_queries):
     bob.email = "other@example.org"
 
     with django_assert_num_queries(1):
@@ -202,7 +202,7 @@ def test_new_account_has_no_token_to_revoke(django_assert_num_queries):
         User(username="dave", password=make_password(NEW)).save()
 
 
-def test_upgraded_hash_is_no_new_password(settings, as_user, bob):
+def test_hash_upgrade_keeps_token(settings, as_user, bob):
     bob.password = make_password(NEW)
     bob.save()
     client = as_user(bob)
@@ -222,7 +222,7 @@ def test_other_changes_of_an_account_keep_the_token(as_user, bob):
     assert is_authenticated(client)
 
 
-def test_admin_tells_what_a_new_password_ends(bob):
+def test_admin_shows_password_help_text(bob):
     page = superuser().get(reverse("admin:auth_user_password_change", args=[bob.pk])).content.decode()
 
     assert "A new password ends every session of the account and revokes its API token." in page
@@ -274,7 +274,7 @@ def messages(response):
 
 @pytest.mark.parametrize("batch", [1, 2, 500])
 def test_admin_revokes_tokens(as_user, alice, bob, carol, monkeypatch, batch):
-    monkeypatch.setattr(admin, "BATCH", batch)
+    monkeypatch.setattr(admin, "BATCH_SIZE", batch)
     others, *clients = [as_user(user) for user in (carol, alice, bob)]
 
     response = revoke(superuser(), alice, bob)
@@ -284,13 +284,13 @@ def test_admin_revokes_tokens(as_user, alice, bob, carol, monkeypatch, batch):
     assert is_authenticated(others)
 
 
-def test_one_token_is_one(as_user, alice, bob):
+def test_message_for_one_token(as_user, alice, bob):
     as_user(bob)
 
     assert messages(revoke(superuser(), alice, bob)) == ["Revoked the token of 1 user."]
 
 
-def test_no_token_is_none(bob):
+def test_message_without_tokens(bob):
     assert messages(revoke(superuser(), bob)) == ["None of the selected users has a token."]
     assert not LogEntry.objects.exists()
 
@@ -346,7 +346,7 @@ def test_revocation_needs_the_permission_to_change_users(as_user, bob):
     assert is_authenticated(client)
 
 
-def test_who_may_change_users_may_revoke(as_user, bob):
+def test_change_permission_allows_revocation(as_user, bob):
     client = as_user(bob)
     changer = staff("changer", "view_user", "change_user")
 
@@ -357,14 +357,14 @@ def test_who_may_change_users_may_revoke(as_user, bob):
 
 
 def test_longest_password_is_accepted():
-    MaximumLengthValidator().validate("x" * LONGEST_PASSWORD)
+    MaximumLengthValidator().validate("x" * MAX_PASSWORD_LENGTH)
 
     with pytest.raises(ValidationError, match="at most 4096 characters"):
-        MaximumLengthValidator().validate("x" * (LONGEST_PASSWORD + 1))
+        MaximumLengthValidator().validate("x" * (MAX_PASSWORD_LENGTH + 1))
 
 
 def test_command_refuses_a_password_that_no_login_would_accept(bob, monkeypatch, capsys):
-    monkeypatch.setattr(getpass, "getpass", lambda prompt: "x" * (LONGEST_PASSWORD + 1))
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: "x" * (MAX_PASSWORD_LENGTH + 1))
 
     with pytest.raises(CommandError):
         call_command("changepassword", "bob")

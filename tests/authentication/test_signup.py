@@ -44,7 +44,7 @@ def test_password_keeps_its_spaces(api, routes):
 
 
 @pytest.mark.parametrize("privilege", ["is_staff", "is_superuser", "is_active", "id", "groups", "date_joined"])
-def test_nothing_else_can_be_set(api, routes, privilege):
+def test_other_fields_are_ignored(api, routes, privilege):
     api.post(routes.signup, DAVE | {"is_active": False, "id": 77, privilege: True})
 
     dave = User.objects.get()
@@ -95,7 +95,7 @@ def test_taken_username_is_refused(api, routes, bob, username):
     assert response.json() == {"username": ["A user with that username already exists."]}
 
 
-def test_username_taken_meanwhile_is_refused(api, routes, monkeypatch):
+def test_concurrently_taken_username_is_refused(api, routes, monkeypatch):
     check = SignupSerializer.validate
 
     def take_it_first(self, account):
@@ -143,7 +143,7 @@ def test_limit_counts_bodies_that_cannot_be_read(api, routes, settings):
     assert api.post(routes.signup, DAVE).status_code == 429
 
 
-def test_limit_tells_nobody_which_usernames_exist(api, routes, settings, bob):
+def test_limit_hides_existing_usernames(api, routes, settings, bob):
     settings.THROTTLE_SIGNUP = rate("1/day")
     api.post(routes.signup, {})
 
@@ -168,7 +168,7 @@ def test_limit_can_be_switched_off(api, routes, settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_limit_holds_when_all_come_at_once(api, settings):
+def test_limit_is_exact_under_concurrency(api, settings):
     settings.THROTTLE_SIGNUP = rate("3/day")
 
     def signup(number):

@@ -87,7 +87,7 @@ def line(method: str, path: str, token: str = "", body: str = "") -> str:
     return f"{method}\t{path}\t{token}\t{body}\n"
 
 
-class Stage:
+class Dataset:
     """Creates and checks the benchmark's data with the project's models."""
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class Stage:
         return sum(event.held for event in counted)
 
 
-def ask(service: "Service", workload: Workload, stage: Stage, seconds: int, directory: Path) -> Run:
+def ask(service: "Service", workload: Workload, stage: Dataset, seconds: int, directory: Path) -> Run:
     """Run wrk for some seconds. Raises AssertionError if a response or the ledger is wrong."""
     requests = directory / "requests"
     events = workload.prepare(requests)
@@ -236,7 +236,7 @@ def cpu_seconds(pid: int) -> float:
     return spent + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run_pgbench(cluster: Cluster, workload: Workload, stage: Stage, seconds: int, directory: Path) -> Run:
+def run_pgbench(cluster: Cluster, workload: Workload, stage: Dataset, seconds: int, directory: Path) -> Run:
     """Run the same bookings with pgbench and prepared statements."""
     events = workload.prepare(directory / "requests")
     stage.settle()
@@ -328,7 +328,7 @@ def compare(cluster: Cluster, stack: ExitStack, directory: Path, options: argpar
     for name, command in commands.items():
         services[name] = Service(cluster, directory / f"{name}.log", command, "/api/events/")
         stack.callback(services[name].stop)
-    stage = Stage()
+    stage = Dataset()
 
     event = f"/api/events/{stage.events(1)[0]}/"
     booked = '"seats_remaining":'

@@ -12,16 +12,16 @@ DOCS = settings.BASE_DIR / "docs"
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 # In milliseconds. Existing elements are found at once; a missing element should not delay the suite for long.
-PATIENCE = 10_000
+TIMEOUT = 10_000
 HARMLESS = (
-    # Logged for every status >= 400. Those responses are checked in Visit._answer.
+    # Logged for every status >= 400. Those responses are checked in ErrorCollector._answer.
     "Failed to load resource",
     # Logged by Swagger UI for every operation id that contains an underscore.
     "Deprecated: escaping deep link whitespace with `_`",
 )
 
 
-class Visit:
+class ErrorCollector:
     """Collects the errors that occur while a test uses the pages."""
 
     def __init__(self, page: Page, host: str) -> None:
@@ -65,17 +65,17 @@ def browser() -> Iterator[Browser]:
             executable_path=chromium,
             args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"],
         )
-        expect.set_options(timeout=PATIENCE)
+        expect.set_options(timeout=TIMEOUT)
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def visit(browser: Browser, live_server) -> Iterator[Visit]:
+def visit(browser: Browser, live_server) -> Iterator[ErrorCollector]:
     """A browser page on the live server. The test fails if any errors were collected."""
     context = browser.new_context(base_url=live_server.url, viewport=LAPTOP, timezone_id="UTC", locale="en-US")
-    context.set_default_timeout(PATIENCE)
-    visit = Visit(context.new_page(), live_server.url)
+    context.set_default_timeout(TIMEOUT)
+    visit = ErrorCollector(context.new_page(), live_server.url)
     yield visit
     context.close()
     assert visit.faults == []

@@ -98,7 +98,7 @@ def test_organizer_cancels_several_at_once(admin, event, bob, carol):
     assert seats_left(event) == 10
 
 
-def test_pages_hold_together_with_a_whole_programme(visit, screenshot):
+def test_pages_with_demo_data(visit, screenshot):
     call_command("seed_demo")
     person = User.objects.get(username="admin")
     person.set_password(PASSWORD)

@@ -65,7 +65,7 @@ def test_newcomer_books_is_refused_a_second_seat_and_cancels(visit, screenshot):
     assert visit.refusals == [400]
 
 
-def test_reload_keeps_one_signed_in(visit, bob, as_user):
+def test_reload_keeps_authorization(visit, bob, as_user):
     as_user(bob)
     page = visit.page
     page.goto(SWAGGER)
@@ -76,7 +76,7 @@ def test_reload_keeps_one_signed_in(visit, bob, as_user):
     expect(execute(page, "reservation_list")).to_contain_text("200")
 
 
-def test_operations_stand_in_the_order_of_a_first_use(visit):
+def test_operations_are_in_documented_order(visit):
     visit.page.goto(SWAGGER)
     blocks = visit.page.locator(".opblock")
     expect(blocks).to_have_count(len(OPERATIONS))
@@ -86,7 +86,7 @@ def test_operations_stand_in_the_order_of_a_first_use(visit):
     assert names == OPERATIONS
 
 
-def test_filter_leaves_the_tag_that_is_asked_for(visit):
+def test_filter_shows_matching_tag(visit):
     visit.page.goto(SWAGGER)
 
     visit.page.get_by_placeholder("Filter by tag").fill("Reserv")

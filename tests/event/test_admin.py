@@ -84,7 +84,7 @@ def test_event_is_added_with_all_its_seats_and_logged(boss, alice):
     assert LogEntry.objects.get().action_flag == ADDITION
 
 
-def test_organizer_is_proposed_as_oneself(boss):
+def test_organizer_defaults_to_current_user(boss):
     response = boss.get(ADD)
 
     assert response.context["adminform"].form.initial["organizer"] == response.context["user"].pk
@@ -115,7 +115,7 @@ def test_start_is_not_moved_to_more_than_a_year_ago(boss, event):
     assert errors(response) == {"start_time": ["The start can't be more than a year in the past."]}
 
 
-def test_start_long_ago_can_stay(boss, alice, event_of):
+def test_unchanged_old_start_is_accepted(boss, alice, event_of):
     event = event_of(alice, start_time=timezone.now().replace(microsecond=0) - timedelta(days=1000))
 
     boss.post(page(event), form_of(event, title="As it was"))
@@ -188,7 +188,7 @@ def test_seats_remaining_is_not_written(boss, event):
 
 
 @pytest.mark.parametrize("everything", [True, False], ids=["selected", "one"])
-def test_deleting_takes_the_reservations_along_and_is_logged(boss, event, alice, bob, event_of, everything):
+def test_deletion_includes_reservations_and_is_logged(boss, event, alice, bob, event_of, everything):
     book(event, bob)
     [kept] = book(event_of(alice), bob)
 
@@ -215,13 +215,13 @@ def test_first_page_says_how_full_the_upcoming_events_are(boss, alice, bob, even
     assert "sold out" in response.text
 
 
-def test_first_page_tells_nothing_to_those_who_may_not_see_events(event):
+def test_index_hides_events_without_permission(event):
     response = staff("eve", "view_user").get("/admin/")
 
     assert "Upcoming events" not in response.text
 
 
-def test_viewer_sees_and_changes_nothing(event):
+def test_viewer_is_read_only(event):
     viewer = staff("eve", "view_event")
 
     assert viewer.get(page(event)).status_code == 200
@@ -232,7 +232,7 @@ def test_viewer_sees_and_changes_nothing(event):
     assert Event.objects.get().title == event.title
 
 
-def test_old_page_writes_what_was_edited_on_it_alone(boss, event):
+def test_stale_page_saves_only_edited_fields(boss, event):
     opened = form_of(event)
     Event.objects.filter(pk=event.pk).update(title="Renamed meanwhile", capacity=50)
 
@@ -246,7 +246,7 @@ def test_old_page_writes_what_was_edited_on_it_alone(boss, event):
     assert (event.title, event.capacity, event.description) == ("Renamed meanwhile", 50, "Edited here.")
 
 
-def test_old_page_is_checked_beside_what_has_changed_since(boss, event):
+def test_stale_page_is_validated_with_current_values(boss, event):
     opened = form_of(event)
     earlier = {"start_time": event.start_time - timedelta(hours=3), "end_time": event.start_time - timedelta(hours=2)}
     Event.objects.filter(pk=event.pk).update(**earlier)

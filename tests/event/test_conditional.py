@@ -20,7 +20,7 @@ def status(client, address, tag):
     return client.get(address, headers={"if-none-match": tag}).status_code
 
 
-def test_what_is_unchanged_is_not_sent_again(api, address, tag):
+def test_unchanged_response_is_304(api, address, tag):
     response = api.get(address, headers={"if-none-match": tag})
 
     assert response.status_code == 304
@@ -29,23 +29,23 @@ def test_what_is_unchanged_is_not_sent_again(api, address, tag):
 
 
 @pytest.mark.parametrize("spelled", ["W/{}", '"other", {}', "*"])
-def test_tag_is_known_however_it_is_sent(api, address, tag, spelled):
+def test_etag_formats_match(api, address, tag, spelled):
     assert status(api, address, spelled.format(tag)) == 304
 
 
-def test_other_conditions_are_not_read(api, address):
+def test_other_conditional_headers_are_ignored(api, address):
     conditions = {"if-match": '"other"', "if-unmodified-since": "Thu, 01 Jan 2099 00:00:00 GMT"}
 
     assert api.get(address, headers=conditions).status_code == 200
 
 
-def test_release_changes_the_tag(api, address, tag, settings):
+def test_version_changes_etag(api, address, tag, settings):
     settings.PROJECT = settings.PROJECT | {"version": "1.0.1"}
 
     assert status(api, address, tag) == 200
 
 
-def test_answer_is_kept_but_asked_for_again(api, address):
+def test_response_must_be_revalidated(api, address):
     assert api.get(address)["Cache-Control"] == "no-cache"
 
 
@@ -75,7 +75,7 @@ def test_booking_changes_the_tag(api, address, tag, bob, event):
         ("seats_remaining", 3),
     ],
 )
-def test_everything_that_is_shown_changes_the_tag(api, address, tag, event, column, value):
+def test_every_field_changes_etag(api, address, tag, event, column, value):
     with connection.cursor() as cursor:
         cursor.execute("UPDATE event_event SET end_time = '2998-01-01 10:00:00+00:00'")
         before = api.get(address)["ETag"]
@@ -91,27 +91,27 @@ def test_new_event_changes_the_list(api, routes, alice, event_of, event):
     assert status(api, routes.events, tag) == 200
 
 
-def test_list_knows_what_was_asked(api, routes, event):
+def test_etag_depends_on_query(api, routes, event):
     tag = api.get(routes.events)["ETag"]
 
     assert status(api, f"{routes.events}?page_size=1", tag) == 200
 
 
-def test_list_knows_of_events_beyond_the_page(api, routes, alice, event_of, event):
+def test_etag_depends_on_count(api, routes, alice, event_of, event):
     tag = api.get(f"{routes.events}?page_size=1")["ETag"]
     event_of(alice, start_time=event.end_time)
 
     assert status(api, f"{routes.events}?page_size=1", tag) == 200
 
 
-def test_event_that_is_gone_is_not_found(api, routes, event):
+def test_deleted_event_is_404(api, routes, event):
     tag = api.get(routes.event(event))["ETag"]
     event.delete()
 
     assert status(api, routes.event(event), tag) == 404
 
 
-def test_closed_events_are_not_confirmed(api, address, tag, settings):
+def test_private_events_are_401_before_304(api, address, tag, settings):
     settings.EVENTS_PUBLIC = False
 
     assert status(api, address, tag) == 401

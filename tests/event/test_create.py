@@ -23,7 +23,7 @@ def test_creator_becomes_the_organizer(as_user, alice, routes):
     assert response.json() == CONCERT | {"id": event.pk, "seats_remaining": 120, "organizer": alice.pk}
 
 
-def test_nobody_signed_in_is_refused(api, routes):
+def test_anonymous_is_refused(api, routes):
     response = api.post(routes.events, CONCERT)
 
     assert response.status_code == 401
@@ -40,7 +40,7 @@ def test_description_may_be_empty_and_doors_unknown(as_user, alice, routes):
     assert response.json()["show_time"] is None
 
 
-def test_what_is_not_the_clients_to_say_is_ignored(as_user, alice, bob, routes):
+def test_read_only_fields_are_ignored(as_user, alice, bob, routes):
     sent = CONCERT | {"id": 77, "organizer": bob.pk, "seats_remaining": 1}
 
     event = as_user(alice).post(routes.events, sent).json()
@@ -128,7 +128,7 @@ def test_event_that_is_over_is_refused(as_user, alice, routes):
     assert response.json() == {"end_time": ["The event is already over."]}
 
 
-def test_event_that_runs_is_welcome(as_user, alice, routes):
+def test_running_event_is_accepted(as_user, alice, routes):
     now = timezone.now()
     times = {"start_time": now - timedelta(hours=1), "end_time": now + timedelta(hours=1), "show_time": None}
 
@@ -149,7 +149,7 @@ def test_event_can_have_started_within_the_last_year(as_user, alice, routes, day
 
 
 @pytest.mark.parametrize("doors", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00"])
-def test_first_and_last_moments_are_kept(as_user, alice, routes, doors):
+def test_extreme_datetimes_are_stored(as_user, alice, routes, doors):
     response = as_user(alice).post(
         routes.events, CONCERT | {"show_time": doors, "end_time": "9999-12-31T23:59:59.999999"}
     )
@@ -159,7 +159,7 @@ def test_first_and_last_moments_are_kept(as_user, alice, routes, doors):
     assert response.json()["end_time"] == "9999-12-31T23:59:59.999999Z"
 
 
-def test_first_moment_is_no_start(as_user, alice, routes):
+def test_minimum_datetime_is_refused(as_user, alice, routes):
     response = as_user(alice).post(routes.events, CONCERT | {"start_time": "0001-01-01T00:00:00Z"})
 
     assert response.status_code == 400

@@ -17,7 +17,7 @@ def test_reservations_go_with_the_event(as_user, alice, bob, routes, event, even
     assert_balanced()
 
 
-def test_deleted_event_is_not_there(as_user, alice, routes, event):
+def test_deleted_event_is_404(as_user, alice, routes, event):
     as_user(alice).delete(routes.event(event))
 
     assert as_user(alice).delete(routes.event(event)).status_code == 404

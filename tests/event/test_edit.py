@@ -35,14 +35,14 @@ def test_organizer_changes_one_field(as_user, alice, routes, event):
     assert response.json() == before | {"title": "Matinee"}
 
 
-def test_put_wants_the_whole_event(as_user, alice, routes, event):
+def test_put_needs_all_fields(as_user, alice, routes, event):
     response = as_user(alice).put(routes.event(event), {"title": "Matinee"})
 
     assert response.status_code == 400
     assert response.json().keys() == {"start_time", "end_time", "capacity"}
 
 
-def test_what_is_not_the_clients_to_say_is_ignored(as_user, alice, bob, routes, event):
+def test_read_only_fields_are_ignored(as_user, alice, bob, routes, event):
     response = as_user(alice).patch(routes.event(event), {"id": 77, "seats_remaining": 1, "organizer": bob.pk})
 
     assert response.status_code == 200
@@ -54,7 +54,7 @@ def test_what_is_not_the_clients_to_say_is_ignored(as_user, alice, bob, routes, 
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
-def test_only_the_organizer_may(api, as_user, bob, routes, event, method):
+def test_only_organizer_can_edit(api, as_user, bob, routes, event, method):
     anonymous = getattr(api, method)(routes.event(event), MATINEE)
     attendee = getattr(as_user(bob), method)(routes.event(event), MATINEE)
 
@@ -65,14 +65,14 @@ def test_only_the_organizer_may(api, as_user, bob, routes, event, method):
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
-def test_event_that_is_not_there(as_user, alice, routes, method):
+def test_missing_event_is_404(as_user, alice, routes, method):
     response = getattr(as_user(alice), method)(routes.event(99), MATINEE)
 
     assert response.status_code == 404
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
-def test_event_deleted_meanwhile_is_not_there(as_user, alice, routes, event, method, monkeypatch):
+def test_concurrently_deleted_event_is_404(as_user, alice, routes, event, method, monkeypatch):
     check = EventViewSet.check_object_permissions
 
     def delete_it_then(view, request, event):
@@ -101,7 +101,7 @@ def test_changed_times_are_checked_against_those_that_stay(as_user, alice, route
     assert list(response.json()) == [refused]
 
 
-def test_doors_can_become_unknown_again(as_user, alice, routes, event):
+def test_show_time_can_be_removed(as_user, alice, routes, event):
     as_user(alice).patch(routes.event(event), {"show_time": event.start_time})
 
     response = as_user(alice).patch(routes.event(event), {"show_time": None})
@@ -151,7 +151,7 @@ def test_bad_capacity_is_refused_on_its_field(as_user, alice, routes, event, cap
     assert list(response.json()) == ["capacity"]
 
 
-def test_largest_capacity_comes_and_goes(as_user, alice, bob, routes, event):
+def test_maximum_capacity_can_be_set_and_reset(as_user, alice, bob, routes, event):
     Reservation.objects.book(user=bob, event_id=event.pk)
 
     assert as_user(alice).patch(routes.event(event), {"capacity": 2**31 - 1}).json()["seats_remaining"] == 2**31 - 2
@@ -167,7 +167,7 @@ def test_start_is_not_moved_to_more_than_a_year_ago(as_user, alice, routes, even
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_start_long_ago_can_stay(as_user, alice, routes, event_of, method):
+def test_unchanged_old_start_is_accepted(as_user, alice, routes, event_of, method):
     event = event_of(alice, start_time=timezone.now() - timedelta(days=1000))
     shown = as_user(alice).get(routes.event(event)).json()
 

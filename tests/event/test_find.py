@@ -44,7 +44,7 @@ def test_everybody_reads_events(api, routes, event):
     assert api.get(routes.events).json() == {"count": 1, "next": None, "previous": None, "results": [response.json()]}
 
 
-def test_reading_can_be_closed(api, as_user, bob, routes, event, settings):
+def test_reading_can_require_token(api, as_user, bob, routes, event, settings):
     settings.EVENTS_PUBLIC = False
 
     for address in (routes.events, routes.event(event)):
@@ -53,7 +53,7 @@ def test_reading_can_be_closed(api, as_user, bob, routes, event, settings):
 
 
 @pytest.mark.parametrize("event_id", [0, 99, 2**63, 10**30, "x", "1.5", "-1", "9" * 5000])
-def test_event_that_is_not_there(api, routes, event_id):
+def test_missing_event_is_404(api, routes, event_id):
     response = api.get(routes.event(event_id))
 
     assert response.status_code == 404
@@ -61,7 +61,7 @@ def test_event_that_is_not_there(api, routes, event_id):
 
 
 @pytest.mark.parametrize("event_id", [99, 2**63])
-def test_event_that_is_not_there_is_told_in_a_sentence(api, routes, event_id):
+def test_missing_event_has_message(api, routes, event_id):
     assert api.get(routes.event(event_id)).json() == {"detail": "No Event matches the given query."}
 
 
@@ -69,7 +69,7 @@ def test_one_event_is_not_filtered(api, routes, event):
     assert api.get(f"{routes.event(event)}?search=opera&available=perhaps").status_code == 200
 
 
-def test_events_come_by_start(api, routes, programme):
+def test_default_order_is_by_start(api, routes, programme):
     assert titles(api.get(routes.events)) == ["Started", "Sold out", "String quartet", "Jazz night"]
 
 
@@ -145,7 +145,7 @@ def test_bad_values_are_refused_on_their_field(api, routes, field, value):
     assert list(response.json()) == [field]
 
 
-def test_search_of_seven_words_is_refused_in_a_sentence(api, routes):
+def test_search_with_seven_words_is_refused(api, routes):
     response = api.get(routes.events, {"search": "one two three four five six seven"})
 
     assert response.status_code == 400
@@ -172,7 +172,7 @@ def test_list_is_cut_into_pages(api, routes, alice, event_of):
     assert api.get(second["previous"]).json() == first
 
 
-def test_page_size_is_the_clients_up_to_a_hundred(api, routes, alice, event):
+def test_page_size_is_limited_to_100(api, routes, alice, event):
     Event.objects.bulk_create(
         Event(title="Copy", capacity=1, organizer=alice, start_time=event.start_time, end_time=event.end_time)
         for _ in range(100)
@@ -183,7 +183,7 @@ def test_page_size_is_the_clients_up_to_a_hundred(api, routes, alice, event):
 
 
 @pytest.mark.parametrize("page", ["2", "0", "-1", "x", "9" * 4000, "9" * 5000, "99999999999999999999", "%00"])
-def test_page_that_is_not_there(api, routes, event, page):
+def test_missing_page_is_404(api, routes, event, page):
     response = api.get(f"{routes.events}?page={page}")
 
     assert response.status_code == 404

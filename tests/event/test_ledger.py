@@ -55,7 +55,7 @@ def test_saving_a_changed_capacity_moves_the_seats(bob, event):
     assert stale.seats_remaining == seats_left(event) == 4
 
 
-def test_saving_the_capacity_is_one_update(event):
+def test_saving_capacity_runs_one_update(event):
     event.capacity = 5
 
     with CaptureQueriesContext(connection) as queries:
@@ -72,7 +72,7 @@ def test_saving_a_count_of_seats_changes_nothing(event):
     assert seats_left(event) == 10
 
 
-def test_saving_too_small_a_capacity_is_refused_whole(people, event):
+def test_saving_too_small_capacity_changes_nothing(people, event):
     for person in people(3):
         Reservation.objects.book(user=person, event_id=event.pk)
     event.title, event.capacity = "Smaller", 2
@@ -117,7 +117,7 @@ def test_deleting_events_in_a_shell_takes_their_reservations(bob, event):
     assert not Reservation.objects.exists()
 
 
-def test_organizer_cannot_be_deleted_while_the_events_stand(alice, bob, event, event_of):
+def test_organizer_with_events_cannot_be_deleted(alice, bob, event, event_of):
     reservation = Reservation.objects.book(user=alice, event_id=event_of(bob).pk)
 
     with pytest.raises(ProtectedError):
@@ -144,7 +144,7 @@ def test_database_refuses_by_name(event, name, assignment):
     assert violates(refusal.value, Event, name)
 
 
-def test_event_reads_as_its_title(event):
+def test_str_is_title(event):
     assert str(event) == "Concert"
 
 
@@ -166,7 +166,7 @@ def test_doors_may_open_up_to_the_end(alice, event_of, event):
     ],
     ids=["update", "update both", "bulk_update", "bulk_create"],
 )
-def test_seats_are_not_written_by_themselves(bob, event, write):
+def test_seats_remaining_cannot_be_set(bob, event, write):
     Reservation.objects.book(user=bob, event_id=event.pk)
 
     with pytest.raises(TypeError), transaction.atomic():
@@ -310,7 +310,7 @@ def test_capacity_is_moved_with_its_seats_though_neither_was_loaded(bob, event):
     ids=["only id", "no capacity", "changed", "by hand"],
 )
 @pytest.mark.parametrize("write", [lambda event: event.resize(4), lambda event: event.delete(), Event.lock])
-def test_row_of_an_event_counts(alice, bob, event, event_of, load, write):
+def test_database_values_take_precedence(alice, bob, event, event_of, load, write):
     Reservation.objects.book(user=bob, event_id=event.pk)
     kept = Reservation.objects.book(user=bob, event_id=event_of(alice).pk)
     instance = load(event)

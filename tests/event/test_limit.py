@@ -26,7 +26,7 @@ def test_limit_counts_events_by_account(as_user, alice, bob, routes, settings):
     assert Event.objects.filter(organizer=alice).count() == 2
 
 
-def test_limit_does_not_count_mistakes(as_user, alice, routes, settings):
+def test_invalid_requests_are_not_counted(as_user, alice, routes, settings):
     settings.THROTTLE_EVENTS = rate("1/day")
     refused = as_user(alice).post(routes.events, CONCERT | {"capacity": 0})
 
@@ -35,7 +35,7 @@ def test_limit_does_not_count_mistakes(as_user, alice, routes, settings):
     assert (refused.status_code, response.status_code) == (400, 201)
 
 
-def test_mistake_is_told_when_the_limit_is_reached(as_user, alice, routes, settings):
+def test_validation_error_precedes_limit(as_user, alice, routes, settings):
     settings.THROTTLE_EVENTS = rate("1/day")
     as_user(alice).post(routes.events, CONCERT)
 
@@ -55,7 +55,7 @@ def test_limit_does_not_count_what_is_not_created(as_user, alice, routes, monkey
     assert not AttemptWindow.objects.exists()
 
 
-def test_limit_is_not_given_back_with_a_deleted_event(as_user, alice, routes, settings):
+def test_deletion_does_not_reset_limit(as_user, alice, routes, settings):
     settings.THROTTLE_EVENTS = rate("1/day")
     created = as_user(alice).post(routes.events, CONCERT).json()
     as_user(alice).delete(routes.event(created["id"]))
@@ -80,7 +80,7 @@ def test_admin_has_no_limit(boss, event, settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_limit_holds_when_all_come_at_once(as_user, alice, routes, settings):
+def test_limit_is_exact_under_concurrency(as_user, alice, routes, settings):
     settings.THROTTLE_EVENTS = rate("3/day")
     client = as_user(alice)
 

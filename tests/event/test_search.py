@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.db.models import Q
 
-from event.models import LONGEST_DESCRIPTION, Event
+from event.models import MAX_DESCRIPTION_LENGTH, Event
 from reservation.models import Reservation
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="the index only exists on PostgreSQL")
@@ -64,7 +64,7 @@ def test_short_words_are_found(api, routes, events, search, found):
 
 @on_postgresql
 @pytest.mark.parametrize("words", [["zq"], ["東京"], ["zq", "the"], ["a", "zq"]])
-def test_word_of_two_characters_has_its_index(events, words):
+def test_two_character_word_uses_index(events, words):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         plan = Event.objects.with_words(words).order_by().explain()
@@ -73,8 +73,8 @@ def test_word_of_two_characters_has_its_index(events, words):
 
 
 @on_postgresql
-def test_index_takes_the_longest_description(alice, event_of):
-    text = "".join(chr(0x4E00 + number) for number in range(LONGEST_DESCRIPTION))
+def test_longest_description_can_be_indexed(alice, event_of):
+    text = "".join(chr(0x4E00 + number) for number in range(MAX_DESCRIPTION_LENGTH))
 
     event = event_of(alice, description=text)
 
@@ -82,7 +82,7 @@ def test_index_takes_the_longest_description(alice, event_of):
 
 
 @on_postgresql
-def test_booking_writes_to_no_index_of_words(bob, event):
+def test_booking_does_not_update_search_indexes(bob, event):
     def updates():
         with connection.cursor() as cursor:
             cursor.execute(

@@ -13,7 +13,7 @@ def test_root_leads_to_swagger(client):
     assert response.status_code == 200
 
 
-def test_swagger_loads_nothing_from_elsewhere(client):
+def test_swagger_loads_only_own_assets(client):
     page = client.get("/docs/swagger/").content.decode()
 
     assert "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js" in page
@@ -32,7 +32,7 @@ def test_assets_are_served_here(client, path):
         assert response.status_code == 200
 
 
-def test_document_names_the_long_paths_alone(client):
+def test_document_has_only_long_paths(client):
     paths = client.get("/schema/", headers={"accept": "application/json"}).json()["paths"]
 
     assert set(paths) == {
@@ -47,7 +47,7 @@ def test_document_names_the_long_paths_alone(client):
     }
 
 
-def test_admin_asks_who_is_there(client):
+def test_admin_requires_login(client):
     response = client.get("/admin/", follow=True)
 
     assert response.redirect_chain == [("/admin/login/?next=/admin/", 302)]
@@ -71,7 +71,7 @@ def test_admin_counts_a_list_once(admin_client, rows):
     assert sum("COUNT(*)" in query["sql"] for query in queries) == 1
 
 
-def test_healthz_asks_no_database(client, django_assert_num_queries):
+def test_healthz_does_not_query_database(client, django_assert_num_queries):
     with django_assert_num_queries(0):
         response = client.get("/healthz")
 
@@ -79,7 +79,7 @@ def test_healthz_asks_no_database(client, django_assert_num_queries):
     assert response.json() == {"status": "ok"}
 
 
-def test_readyz_asks_the_database(client, django_assert_num_queries):
+def test_readyz_queries_database(client, django_assert_num_queries):
     with django_assert_num_queries(1):
         response = client.get("/readyz")
 
@@ -96,17 +96,17 @@ def test_answers_carry_security_headers(client, event):
 
 
 @pytest.mark.parametrize("path", ["/schema/", "/docs/swagger/"])
-def test_documents_are_read_alone(client, path):
+def test_documents_are_read_only(client, path):
     assert client.options(path).status_code == 405
     assert client.post(path).status_code == 405
 
 
 @pytest.mark.parametrize("path", ["/schema/", "/docs/swagger/"])
-def test_documents_ask_for_no_csrf_token(path):
+def test_documents_need_no_csrf_token(path):
     assert Client(enforce_csrf_checks=True).post(path).status_code == 405
 
 
-def test_document_has_no_version_to_ask_for(client):
+def test_version_parameter_is_ignored(client):
     response = client.get("/schema/", {"version": "2\0"})
 
     assert response.status_code == 200

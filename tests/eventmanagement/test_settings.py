@@ -45,7 +45,7 @@ def test_process_refuses_to_start_without_a_secret():
 
 
 @pytest.mark.parametrize("secret", ["", " "])
-def test_empty_secret_is_none(read, secret):
+def test_empty_secret_key_is_missing(read, secret):
     with pytest.raises(ImproperlyConfigured):
         read(SECRET_KEY=secret)
 
@@ -91,7 +91,7 @@ def test_development_needs_no_secret(read):
         ("DATABASE_URL", "postgres://u:p@db"),
     ],
 )
-def test_nonsense_stops_the_start_and_is_named(read, variable, value):
+def test_invalid_value_stops_startup(read, variable, value):
     with pytest.raises(EnvValidationError, match=f'"{variable}" invalid'):
         read(**{"SECRET_KEY": "x", variable: value})
 
@@ -195,7 +195,7 @@ def test_gunicorn_reads_the_environment(read):
     assert read("gunicorn.conf.py", WEB_CONCURRENCY="999").workers == 2 * defaults.cores
 
 
-def test_workers_collect_no_garbage_in_what_they_share(read):
+def test_shared_objects_are_frozen(read):
     read("gunicorn.conf.py").when_ready(None)
     frozen = gc.get_freeze_count()
     gc.unfreeze()

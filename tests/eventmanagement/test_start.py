@@ -49,7 +49,7 @@ def test_urls_are_loaded_before_a_request(worker):
     assert "eventmanagement.urls" in worker("print(json.dumps(list(sys.modules)))")
 
 
-def test_document_is_whole_for_all_who_ask_first(worker):
+def test_first_concurrent_documents_are_complete(worker):
     responses = worker("""
 everybody = Barrier(8)
 

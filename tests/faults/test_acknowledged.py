@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from tests.service import PATIENCE, running_service
+from tests.service import TIMEOUT, running_service
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests failures of PostgreSQL")
 
@@ -41,7 +41,7 @@ class Sale:
         """Wait until this many more requests got a normal response (201, 204 or 400)."""
         with self.changed:
             enough = self.acknowledged() + responses
-            assert self.changed.wait_for(lambda: self.acknowledged() >= enough, PATIENCE), self.responses
+            assert self.changed.wait_for(lambda: self.acknowledged() >= enough, TIMEOUT), self.responses
 
 
 def client(service, sale, token, events, seed):

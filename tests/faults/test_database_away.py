@@ -69,7 +69,7 @@ def assert_unavailable(response):
     assert response.json["code"] == "unavailable"
 
 
-def test_every_route_is_503_while_the_database_is_down_and_heals(service, cluster, token, event):
+def test_every_route_is_503_until_database_is_back(service, cluster, token, event):
     cluster.stop("immediate")
     try:
         for method, path, body in routes(event):
@@ -93,7 +93,7 @@ def test_connections_survive_a_restart_unseen(service, cluster, token, event):
     assert {response.status for response in responses} == {200}
 
 
-def test_lock_that_is_not_to_be_had_is_503_and_changes_nothing(service, cluster, token, event):
+def test_lock_timeout_is_503_and_changes_nothing(service, cluster, token, event):
     with psycopg.connect(cluster.url) as session:
         session.execute("SELECT 1 FROM event_event WHERE id = %s FOR UPDATE", [event])
 
@@ -110,7 +110,7 @@ def test_lock_that_is_not_to_be_had_is_503_and_changes_nothing(service, cluster,
     assert service.request("POST", "/api/reservations/", {"event_id": event}, token).status == 201
 
 
-def test_demoted_server_is_503_for_writes_alone(service, cluster, token, event):
+def test_replica_is_503_for_writes_only(service, cluster, token, event):
     def let_it_be_read_only(value):
         with psycopg.connect(cluster.url, autocommit=True) as session:
             session.execute(f"ALTER ROLE postgres SET default_transaction_read_only = {value}")

@@ -16,7 +16,7 @@ SALES = 8
 EVENT = {"title": "Sale", "capacity": SEATS, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
 
 
-def test_every_sale_sells_what_there_is(tmp_path):
+def test_every_sale_sells_all_seats(tmp_path):
     with running_service(tmp_path / "log") as (service, _), ThreadPoolExecutor(PEOPLE) as crowd:
         tokens = service.sign_in_crowd(PEOPLE)
         outcomes = []

@@ -7,7 +7,7 @@ import socket
 import pytest
 from django.db import connection
 
-from tests.service import PATIENCE, running_service
+from tests.service import TIMEOUT, running_service
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="uses no database, so one run is enough")
 
@@ -20,7 +20,7 @@ def service(tmp_path_factory):
 
 def send(service, raw):
     """Send bytes, and return the status, headers and body of the first response."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as wire:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT) as wire:
         wire.sendall(raw)
         with wire.makefile("rb") as response:
             status = int(response.readline().split()[1])
@@ -90,11 +90,11 @@ def test_asset_is_served_whole(service, path):
 
 @pytest.mark.parametrize("path", ["/api/reservations/", "/api/nothing", "/admin/login/"])
 @pytest.mark.parametrize("size", [20, 60_000])
-def test_connection_goes_on_after_a_request_that_was_refused_unread(service, path, size):
+def test_keep_alive_after_unread_body(service, path, size):
     post = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as wire:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT) as wire:
         for request in (post.encode() + b"x" * size, GET + b"\r\n") * 2:
             wire.sendall(request)
         wire.sendall(GET + b"Connection: close\r\n\r\n")
@@ -110,7 +110,7 @@ def test_connection_goes_on_after_a_request_that_was_refused_unread(service, pat
     "header",
     [b"X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off", b"SCRIPT_NAME: /nowhere", b"PATH_INFO: /nowhere"],
 )
-def test_headers_of_a_proxy_that_is_not_there_are_not_believed(service, header):
+def test_proxy_headers_are_ignored_without_proxy(service, header):
     """By default gunicorn rejects the first request as contradictory, and uses the paths from the others."""
     status, _, body = send(service, GET + header + b"\r\n\r\n")
 
@@ -118,14 +118,14 @@ def test_headers_of_a_proxy_that_is_not_there_are_not_believed(service, header):
     assert "results" in json.loads(body)
 
 
-def test_refusal_of_the_server_has_the_headers_of_the_applications(service):
+def test_worker_errors_have_security_headers(service):
     _, headers, _ = send(service, b"nonsense\r\n\r\n")
 
     assert headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_server_does_not_say_what_it_is_made_of(service):
+def test_server_header_has_no_version(service):
     _, headers, _ = send(service, GET + b"\r\n")
 
     assert "python" not in json.dumps(headers).lower()
@@ -135,7 +135,7 @@ def test_server_does_not_say_what_it_is_made_of(service):
 def test_clients_who_stop_in_mid_request_do_not_stop_the_server(service):
     """There are more clients than threads. Half of them stop within the headers, the others within the body."""
     beginnings = [b"POST /api/sig", POST + b"Content-Length: 100\r\n\r\n{"] * 10
-    silent = [socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) for _ in beginnings]
+    silent = [socket.create_connection(("127.0.0.1", service.port), timeout=TIMEOUT) for _ in beginnings]
     try:
         for wire, beginning in zip(silent, beginnings, strict=True):
             wire.sendall(beginning)
@@ -146,7 +146,7 @@ def test_clients_who_stop_in_mid_request_do_not_stop_the_server(service):
             wire.close()
 
 
-def test_client_who_sends_far_too_much_reads_why(service):
+def test_client_with_huge_body_receives_413(service):
     response = service.request("POST", "/api/signup/", {"username": "x" * 20_000_000})
 
     assert response.status == 413

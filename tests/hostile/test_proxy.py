@@ -21,7 +21,7 @@ from django.db import connection
 
 from tests.hostile.probe import Probe, create_event
 from tests.hostile.test_connections import ATTACK, ATTACKS
-from tests.service import PATIENCE, ask, running_service
+from tests.service import TIMEOUT, ask, running_service
 
 # Debian installs it in /usr/sbin, which is not on every user's PATH.
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -78,7 +78,7 @@ class Proxy:
                 stderr=log,
             )
         try:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + TIMEOUT
             while True:
                 try:
                     self.connect(next(self.people)).close()
@@ -90,17 +90,17 @@ class Proxy:
             yield self
         finally:
             process.terminate()
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
 
-    def connect(self, address, tls=True, patience=PATIENCE):
+    def connect(self, address, tls=True, timeout=TIMEOUT):
         """Open a connection from this loopback IP address."""
         port = self.https if tls else self.http
-        plain = socket.create_connection(("127.0.0.1", port), timeout=patience, source_address=(address, 0))
+        plain = socket.create_connection(("127.0.0.1", port), timeout=timeout, source_address=(address, 0))
         return self.tls.wrap_socket(plain, server_hostname="127.0.0.1") if tls else plain
 
-    def request(self, method, path, body=None, token="", patience=PATIENCE):
+    def request(self, method, path, body=None, token="", timeout=TIMEOUT):
         address = (next(self.people), 0)
-        tls = {"timeout": patience, "source_address": address, "context": self.tls}
+        tls = {"timeout": timeout, "source_address": address, "context": self.tls}
         return ask(http.client.HTTPSConnection("127.0.0.1", self.https, **tls), method, path, body, token)
 
     def send(self, raw, address=None, tls=True):
@@ -138,7 +138,7 @@ def probe(service, proxy, tokens):
 
 
 @pytest.mark.parametrize("attack", ["silent", "drip headers", "drip a body", "drip a huge body"])
-def test_nobody_notices_clients_who(proxy, probe, attack):
+def test_attack_does_not_affect_others(proxy, probe, attack):
     count, first, more = ATTACKS[attack]
     count, attacker = min(count, CONNECTIONS), next(proxy.strangers)
     with ExitStack() as connections:
@@ -146,7 +146,7 @@ def test_nobody_notices_clients_who(proxy, probe, attack):
         probe.watch_drip(clients, first, more, ATTACK)
 
     probe.report(f"{count} clients {attack}")
-    probe.assert_nobody_noticed()
+    probe.assert_unaffected()
 
 
 def is_closed(client):
@@ -175,7 +175,7 @@ def test_two_thousand_connections_from_one_address(proxy, probe):
         assert clients[0] is first
         assert len(clients) <= CONNECTIONS
     probe.report("2000 connections from one address")
-    probe.assert_nobody_noticed()
+    probe.assert_unaffected()
 
 
 def test_new_connections_of_one_address_are_limited(proxy):
@@ -215,14 +215,14 @@ def test_plain_http_is_redirected(proxy):
     assert response.headers["Location"] == "https://localhost/docs/swagger/?a=b"
 
 
-def test_service_knows_that_it_is_asked_over_tls(proxy, service):
+def test_service_detects_https(proxy, service):
     # Django only sends this header over HTTPS.
     assert "strict-transport-security" in proxy.request("GET", "/healthz").headers
     assert "Strict-Transport-Security" not in service.request("GET", "/healthz").headers
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "x-forwarded-FOR", "X_Forwarded_For", "X-Forwarded_For"])
-def test_client_cannot_choose_its_address(proxy, header):
+def test_forged_forwarded_header_is_replaced(proxy, header):
     def guess(address, number):
         body = b'{"username": "user%d", "password": "wrong"}' % number
         lines = [
@@ -241,14 +241,14 @@ def test_client_cannot_choose_its_address(proxy, header):
 
 
 @pytest.mark.parametrize("header", ["X-Request-ID", "X_Request_Id"])
-def test_proxy_names_the_request(proxy, header):
+def test_proxy_sets_request_id(proxy, header):
     raw = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n%s: chosen\r\n\r\n" % header.encode()
 
     response, _ = proxy.send(raw)
 
     [identity] = response.headers.get_all("X-Request-ID")
     assert identity != "chosen"
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while identity not in proxy.log.read_text():
         # HAProxy writes the log line after the response.
         assert time.monotonic() < deadline
@@ -284,7 +284,7 @@ def echo(tmp_path):
             server.shutdown()
 
 
-def test_headers_that_only_a_proxy_may_set_are_replaced(echo):
+def test_proxy_headers_are_replaced(echo):
     names = ["for", "proto", "host", "port", "prefix", "anything"]
     claimed = [f"X-Forwarded-{name}" for name in names] + ["x_forwarded_for", "X-forwarded_Proto", "Forwarded"]
     claimed += ["X-Request-ID", "x_request_id"]
@@ -306,11 +306,11 @@ def test_headers_that_only_a_proxy_may_set_are_replaced(echo):
     ]
 
 
-def test_health_check_asks_for_a_host_that_django_knows(echo):
-    assert echo.checks.get(timeout=PATIENCE) == "localhost"
+def test_health_check_uses_allowed_host(echo):
+    assert echo.checks.get(timeout=TIMEOUT) == "localhost"
 
 
-def test_body_that_does_not_arrive_is_408(proxy):
+def test_incomplete_body_is_408(proxy):
     raw = b"POST /api/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nx"
 
     response, body = proxy.send(raw)

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from event.models import Event
-from reservation.admin import MOST_SHOWN
+from reservation.admin import MAX_ROWS
 from reservation.models import Reservation
 from tests.admin import delete_selected, errors, form_of, staff, superuser
 from tests.ledger import book, seats_left
@@ -126,13 +126,13 @@ def test_event_and_user_are_found_by_typing(boss, event, bob, kind, text):
 
 def test_page_of_an_event_lists_the_first_attendees_and_links_to_all(boss, alice, event_of, people):
     event = event_of(alice, capacity=100)
-    held = book(event, *people(MOST_SHOWN + 1))
+    held = book(event, *people(MAX_ROWS + 1))
 
     response = boss.get(page("event_event", event))
 
     links = [f'<a href="{page("reservation_reservation", reservation)}">' for reservation in held]
-    assert [link in response.text for link in links] == [True] * MOST_SHOWN + [False]
-    assert f'<a href="{LIST}?event__id__exact={event.pk}">All {MOST_SHOWN + 1} reservations</a>' in response.text
+    assert [link in response.text for link in links] == [True] * MAX_ROWS + [False]
+    assert f'<a href="{LIST}?event__id__exact={event.pk}">All {MAX_ROWS + 1} reservations</a>' in response.text
     assert f'<a href="{ADD}?event={event.pk}">Book for a user</a>' in response.text
 
 
@@ -176,7 +176,7 @@ def test_organizer_is_not_deleted(boss, alice, event):
     assert Event.objects.get().organizer == alice
 
 
-def test_pages_show_only_what_one_may_view(event, bob):
+def test_pages_respect_view_permissions(event, bob):
     book(event, bob)
     viewer = staff("eve", "view_event", "view_user")
 
@@ -184,7 +184,7 @@ def test_pages_show_only_what_one_may_view(event, bob):
     assert "attends" not in viewer.get(page("auth_user", bob)).text.lower()
 
 
-def test_reservations_go_with_an_event_only_for_those_who_may_delete_them(event, bob):
+def test_event_deletion_needs_permission_for_reservations(event, bob):
     book(event, bob)
     organizer = staff("eve", "view_event", "delete_event")
 
@@ -193,7 +193,7 @@ def test_reservations_go_with_an_event_only_for_those_who_may_delete_them(event,
     assert Event.objects.exists()
 
 
-def test_viewer_sees_and_changes_nothing(event, bob):
+def test_viewer_is_read_only(event, bob):
     [reservation] = book(event, bob)
     viewer = staff("eve", "view_reservation")
 

@@ -41,7 +41,7 @@ def test_nobody_signed_in_is_refused(api, routes, event):
     assert seats_left(event) == 10
 
 
-def test_what_is_not_the_clients_to_say_is_ignored(as_user, bob, carol, routes, event):
+def test_read_only_fields_are_ignored(as_user, bob, carol, routes, event):
     response = as_user(bob).post(routes.reservations, {"event_id": event.pk, "user": carol.pk, "id": 77})
 
     assert response.status_code == 201
@@ -78,7 +78,7 @@ def test_second_seat_is_refused_and_names_the_first(as_user, bob, routes, event)
 
 
 @pytest.mark.parametrize("closed", [sell_out, begin])
-def test_whoever_lost_the_answer_learns_of_the_seat(as_user, bob, routes, event, closed):
+def test_lost_response_can_be_recovered(as_user, bob, routes, event, closed):
     first = as_user(bob).post(routes.reservations, {"event_id": event.pk}).json()
     closed(event)
 
@@ -101,7 +101,7 @@ def test_started_event_is_refused(as_user, bob, routes, event):
     assert seats_left(event) == 10
 
 
-def test_started_and_sold_out_event_is_started(as_user, bob, routes, event):
+def test_event_started_precedes_sold_out(as_user, bob, routes, event):
     begin(event)
     sell_out(event)
 
@@ -109,7 +109,7 @@ def test_started_and_sold_out_event_is_started(as_user, bob, routes, event):
 
 
 @pytest.mark.parametrize("event_id", [99, 0, -1, 2**63, 10**30])
-def test_event_that_is_not_there(as_user, bob, routes, event_id):
+def test_missing_event_is_refused(as_user, bob, routes, event_id):
     response = as_user(bob).post(routes.reservations, {"event_id": event_id})
 
     assert response.status_code == 400
@@ -125,7 +125,7 @@ def test_bad_values_are_refused_on_their_field(as_user, bob, routes, event, body
     assert seats_left(event) == 10
 
 
-def test_account_deleted_meanwhile_is_nobody(as_user, bob, routes, event, monkeypatch):
+def test_concurrently_deleted_account_is_401(as_user, bob, routes, event, monkeypatch):
     book = ReservationManager.book
 
     def delete_bob_first(manager, *, user, event_id):
@@ -156,7 +156,7 @@ def test_database_refuses_a_second_row_by_name(bob, event):
     assert_balanced()
 
 
-def test_reservation_reads_as_who_and_where(bob, event):
+def test_str_has_user_and_event(bob, event):
     assert str(Reservation.objects.book(user=bob, event_id=event.pk)) == "bob at Concert"
 
 
@@ -175,7 +175,7 @@ def test_seat_freed_since_it_was_refused_is_booked(bob, event, monkeypatch):
     assert_balanced()
 
 
-def test_booking_is_tried_a_number_of_times(as_user, bob, routes, event, monkeypatch):
+def test_booking_attempts_are_limited(as_user, bob, routes, event, monkeypatch):
     tries = []
     monkeypatch.setattr(booking, "body", lambda: lambda user, event_id: tries.append(event_id))
 
@@ -183,13 +183,13 @@ def test_booking_is_tried_a_number_of_times(as_user, bob, routes, event, monkeyp
 
     assert response.status_code == 503
     assert response.json()["code"] == "unavailable"
-    assert len(tries) == booking.MOST_TRIES
+    assert len(tries) == booking.MAX_ATTEMPTS
     assert seats_left(event) == 10
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another")
 @pytest.mark.django_db(transaction=True)
-def test_row_that_the_transaction_cannot_see_does_not_keep_it_trying(bob, event):
+def test_invisible_row_ends_in_unavailable(bob, event):
     """In a REPEATABLE READ transaction, the snapshot can be older than the row that violates the constraint."""
     other = connection.copy()
     with transaction.atomic(), connection.cursor() as cursor:
@@ -204,12 +204,12 @@ def test_row_that_the_transaction_cannot_see_does_not_keep_it_trying(bob, event)
         with CaptureQueriesContext(connection) as queries, pytest.raises(Unavailable):
             Reservation.objects.book(user=bob, event_id=event.pk)
 
-    assert sum("INSERT INTO" in query["sql"] for query in queries) == booking.MOST_TRIES
+    assert sum("INSERT INTO" in query["sql"] for query in queries) == booking.MAX_ATTEMPTS
     assert seats_left(event) == 10
 
 
 @pytest.mark.django_db(transaction=True)
-def test_other_failures_of_the_database_are_not_taken_for_a_seat(event):
+def test_other_database_errors_are_raised(event):
     with pytest.raises(IntegrityError):
         Reservation.objects.book(user=User(pk=99), event_id=event.pk)
 

@@ -41,7 +41,7 @@ def delete_event_first(reservation):
 
 
 @pytest.mark.parametrize("somebody_faster", [cancel_first, delete_event_first])
-def test_reservation_gone_meanwhile_is_not_there(
+def test_concurrently_deleted_reservation_is_404(
     as_user, bob, carol, routes, event, reservation, monkeypatch, somebody_faster
 ):
     Reservation.objects.book(user=carol, event_id=event.pk)
@@ -75,14 +75,14 @@ def test_nobody_signed_in_is_refused(api, routes, reservation):
 
 
 @pytest.mark.parametrize("person", ["alice", "carol"])
-def test_somebody_elses_reservation_is_not_there(as_user, request, routes, event, reservation, person):
+def test_other_users_reservation_is_404(as_user, request, routes, event, reservation, person):
     response = as_user(request.getfixturevalue(person)).delete(routes.reservation(reservation))
 
     assert response.status_code == 404
     assert seats_left(event) == 9
 
 
-def test_cancelling_the_only_seat_twice_is_refused_as_gone(event, reservation):
+def test_second_cancellation_of_only_seat_is_404(event, reservation):
     again = Reservation.objects.get()
     reservation.cancel()
 

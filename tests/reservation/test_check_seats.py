@@ -10,7 +10,7 @@ from event.models import Event, EventManager
 from reservation.audit import repair
 from reservation.models import Reservation
 from tests.ledger import assert_balanced, seats_left
-from tests.races import race, wait_until_somebody_waits
+from tests.races import race, wait_for_blocked_session
 
 
 def check_seats(**options):
@@ -37,7 +37,7 @@ def attended(bob, event):
     return event
 
 
-def test_right_ledger_is_said_to_be(attended):
+def test_correct_ledger_has_no_differences(attended):
     assert check_seats() == (0, ["No differences found."])
 
 
@@ -65,7 +65,7 @@ def test_wrong_ledger_is_repaired(attended, alice, event_of, seats):
     assert_balanced()
 
 
-def test_oversold_event_is_left_to_people(attended, carol):
+def test_oversold_event_is_not_repaired(attended, carol):
     Reservation.objects.book(user=carol, event_id=attended.pk)
     falsify(attended, seats_remaining=0, capacity=1)
 
@@ -106,7 +106,7 @@ def test_booking_waits_for_a_repair_that_has_counted(bob, event, monkeypatch):
 
     def book_before(manager, event_id, seats):
         bookings.append(thread.submit(race, [partial(Reservation.objects.book, user=bob, event_id=event_id)]))
-        wait_until_somebody_waits(unless=bookings[0].done)
+        wait_for_blocked_session(unless=bookings[0].done)
         set_seats(manager, event_id, seats)
 
     monkeypatch.setattr(EventManager, "set_seats", book_before)
@@ -119,7 +119,7 @@ def test_booking_waits_for_a_repair_that_has_counted(bob, event, monkeypatch):
     assert_balanced()
 
 
-def test_event_that_is_gone_needs_no_repair(attended):
+def test_deleted_event_needs_no_repair(attended):
     attended.reservations.all().delete()
     gone = attended.pk
     attended.delete()

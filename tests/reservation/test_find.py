@@ -2,7 +2,7 @@ import pytest
 
 from event.models import Event
 from reservation.models import Reservation
-from tests.database import READ_LIMITS
+from tests.database import READ_TIMEOUT_STATEMENTS
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def test_nobody_signed_in_is_refused(api, routes, two_seats):
 
 
 @pytest.mark.parametrize("person", ["alice", "carol"])
-def test_somebody_elses_reservation_is_not_there(as_user, request, routes, two_seats, person):
+def test_other_users_reservation_is_404(as_user, request, routes, two_seats, person):
     response = as_user(request.getfixturevalue(person)).get(routes.reservation(two_seats[0]))
 
     assert response.status_code == 404
 
 
 @pytest.mark.parametrize("reservation_id", [0, 99, 2**63, 10**30, "x", "9" * 5000])
-def test_reservation_that_is_not_there(as_user, bob, routes, reservation_id):
+def test_missing_reservation_is_404(as_user, bob, routes, reservation_id):
     assert as_user(bob).get(routes.reservation(reservation_id)).status_code == 404
 
 
@@ -82,7 +82,7 @@ def test_attendees_come_in_pages(as_user, alice, people, routes, event):
     assert (response["count"], len(response["results"])) == (3, 2)
 
 
-def test_attendees_are_the_organizers_to_see(api, as_user, bob, routes, event, two_seats):
+def test_only_organizer_sees_attendees(api, as_user, bob, routes, event, two_seats):
     assert api.get(routes.attendees(event)).status_code == 401
     assert as_user(bob).get(routes.attendees(event)).status_code == 403
 
@@ -103,12 +103,12 @@ def test_queries_do_not_grow_with_the_rows(
     address = routes.reservations if address == "reservations" else routes.attendees(event)
     client = as_user(alice)
     Reservation.objects.book(user=alice, event_id=event.pk)
-    with django_assert_num_queries(queries + READ_LIMITS):
+    with django_assert_num_queries(queries + READ_TIMEOUT_STATEMENTS):
         assert client.get(address).json()["count"] == 1
 
     for organizer in people(3):
         Reservation.objects.book(user=organizer, event_id=event.pk)
         Reservation.objects.book(user=alice, event_id=event_of(organizer).pk)
-    with django_assert_num_queries(queries + READ_LIMITS):
+    with django_assert_num_queries(queries + READ_TIMEOUT_STATEMENTS):
         assert client.get(address).json()["count"] == 4
     assert Event.objects.count() == 4

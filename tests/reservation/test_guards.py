@@ -13,10 +13,10 @@ from django.db import IntegrityError, OperationalError, connection, models, tran
 from event.exceptions import SoldOut
 from event.models import Event, EventManager, EventQuerySet
 from reservation import booking_sql
-from reservation.booking import Objections
+from reservation.booking import RefusalReasons
 from reservation.models import Reservation
 from tests.ledger import assert_balanced, seats_left
-from tests.races import LONGEST_RACE, race
+from tests.races import RACE_TIMEOUT, race
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -30,7 +30,7 @@ def without_condition(monkeypatch):
     """Remove the condition from the update, so that seats can be taken even if none are left."""
     monkeypatch.setattr(EventManager, "seats_to_take", lambda manager, event_id: manager.filter(pk=event_id))
     # The plain body checks before it updates.
-    monkeypatch.setattr(Objections, "raise_first", lambda objections: None)
+    monkeypatch.setattr(RefusalReasons, "raise_first", lambda objections: None)
     booking_sql.statement.cache_clear()
     yield
     booking_sql.statement.cache_clear()
@@ -57,7 +57,7 @@ def without():
 
 def meet(people_at_once):
     """Return a function that blocks until this many threads have called it."""
-    return threading.Barrier(people_at_once, timeout=LONGEST_RACE).wait
+    return threading.Barrier(people_at_once, timeout=RACE_TIMEOUT).wait
 
 
 def booking(person, event):
@@ -117,7 +117,7 @@ def test_counting_in_python_loses_seats(people, alice, event_of, monkeypatch):
     assert seats_left(event) == 7
 
 
-def test_without_the_unique_constraint_clicks_become_seats(bob, event, without):
+def test_without_unique_constraint_users_get_several_seats(bob, event, without):
     without(Reservation, "reservation_once_per_user_and_event")
 
     race([booking_in_two_steps(bob, event)] * 6)
@@ -151,7 +151,7 @@ def test_cancelling_row_first_deadlocks_with_booking(bob, event, monkeypatch, bo
     assert deadlock.__cause__.sqlstate == "40P01"
 
 
-def test_cancelling_without_asking_what_was_deleted_frees_seats_twice(bob, carol, event, monkeypatch):
+def test_cancelling_without_delete_count_frees_seats_twice(bob, carol, event, monkeypatch):
     booking(carol, event)()
     reservation = booking(bob, event)()
     delete = models.QuerySet.delete

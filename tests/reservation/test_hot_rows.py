@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, F
 
 from event.exceptions import SoldOut
-from event.models import EVENT_LOCKS, Event
+from event.models import EVENT_LOCK_BREAKER, Event
 from eventmanagement.database.errors import Unavailable, is_lock_timeout
 from eventmanagement.database.queries import capture
 from reservation import booking, booking_sql
@@ -18,7 +18,7 @@ from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, seats_left, sell_out
-from tests.races import LONGEST_RACE, race, wait_until_somebody_waits
+from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("either_body")]
 
@@ -70,7 +70,7 @@ def held(event):
 
 @on_postgresql
 @pytest.mark.parametrize("wait", [book, book_in_a_transaction, book_in_two_statements, cancel])
-def test_wait_is_shorter_than_that_of_the_session(bob, carol, event, held, booking_lock_timeout, wait):
+def test_booking_lock_timeout_overrides_session(bob, carol, event, held, booking_lock_timeout, wait):
     booking_lock_timeout("20ms")
     book(carol, event)
 
@@ -110,7 +110,7 @@ def test_booking_is_still_the_conditional_update_of_the_orm(event):
 
 
 @pytest.mark.skipif(connection.vendor == "postgresql", reason="SQLite has no such limit")
-def test_sqlite_is_not_told_of_the_limit():
+def test_sqlite_sets_no_lock_timeout():
     assert "lock_timeout" not in take_seat_sql()
 
 
@@ -118,7 +118,7 @@ def time_out(event):
     """Simulate a lock timeout for the event."""
     failed = OperationalError("canceling statement due to lock timeout")
     failed.__cause__ = type("Cause", (Exception,), {"sqlstate": "55P03"})()
-    with suppress(OperationalError), EVENT_LOCKS.guard(event.pk):
+    with suppress(OperationalError), EVENT_LOCK_BREAKER.guard(event.pk):
         raise failed
 
 
@@ -137,7 +137,7 @@ def test_requests_that_would_wait_are_refused_while_one_waits(as_user, alice, bo
     clients = as_user(alice), as_user(bob)
     time_out(event)
 
-    with EVENT_LOCKS.guard(event.pk):
+    with EVENT_LOCK_BREAKER.guard(event.pk):
         refused = request_of(event, reservation, *clients)
         untouched = request_of(other, elsewhere, *clients)
 
@@ -154,7 +154,7 @@ def test_every_way_to_wait_is_refused_while_one_waits(bob, carol, event, wait):
     book(carol, event)
     time_out(event)
 
-    with EVENT_LOCKS.guard(event.pk), pytest.raises(Unavailable):
+    with EVENT_LOCK_BREAKER.guard(event.pk), pytest.raises(Unavailable):
         wait(bob, event)
 
     assert seats_left(event) == 9
@@ -163,20 +163,20 @@ def test_every_way_to_wait_is_refused_while_one_waits(bob, carol, event, wait):
 
 def is_open(event):
     """Return whether the event's circuit breaker is open."""
-    return event.pk in EVENT_LOCKS._open
+    return event.pk in EVENT_LOCK_BREAKER._open
 
 
 def test_reads_are_never_refused(as_user, bob, event):
     book(bob, event)
     time_out(event)
 
-    with EVENT_LOCKS.guard(event.pk):
+    with EVENT_LOCK_BREAKER.guard(event.pk):
         statuses = [as_user(bob).get(path).status_code for path in (LONG.events, LONG.event(event), LONG.reservations)]
 
     assert statuses == [200, 200, 200]
 
 
-def test_booking_opens_the_event_to_everyone(bob, event):
+def test_successful_booking_closes_breaker(bob, event):
     time_out(event)
 
     book(bob, event)
@@ -184,7 +184,7 @@ def test_booking_opens_the_event_to_everyone(bob, event):
     assert not is_open(event)
 
 
-def test_event_that_is_sold_out_needs_nobody_to_wait(bob, event, either_body):
+def test_sold_out_event_needs_no_lock(bob, event, either_body):
     """Booking in a transaction does not wait either, because it checks before it locks."""
     sell_out(event)
     time_out(event)
@@ -196,7 +196,7 @@ def test_event_that_is_sold_out_needs_nobody_to_wait(bob, event, either_body):
 
 
 @on_postgresql
-def test_refusal_that_waited_for_nobody_does_not_open_the_event(bob, event):
+def test_refusal_without_lock_wait_keeps_breaker_open(bob, event):
     """Otherwise, requests of users who have a seat would close the breaker while the row is still locked."""
     book(bob, event)
     time_out(event)
@@ -233,14 +233,14 @@ def test_crowd_at_a_locked_event(people, alice, event, event_of, held, booking_l
         booking_lock_timeout("30s")
         outcomes = thread.submit(race, [partial(book_and_count, person) for person in crowd])
         for _ in crowd[1:]:
-            assert refused.acquire(timeout=LONGEST_RACE)
-        wait_until_somebody_waits()
+            assert refused.acquire(timeout=RACE_TIMEOUT)
+        wait_for_blocked_session()
         [elsewhere] = race([partial(book, crowd[0], other)])
         cursor.execute(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
         )
         waiting = cursor.fetchone()[0]
-    outcomes = outcomes.result(LONGEST_RACE)
+    outcomes = outcomes.result(RACE_TIMEOUT)
 
     assert len([sql for sql in statements if "UPDATE" in sql]) == 1
     assert waiting == 1

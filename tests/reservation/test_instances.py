@@ -79,7 +79,7 @@ def test_seat_of_the_row_is_returned(bob, carol, event, other, reservation, move
 
 
 @pytest.mark.parametrize("instance", [Reservation(), Reservation(pk=0), Reservation(pk=None, event_id=1, user_id=1)])
-def test_row_that_is_not_there_is_cancelled_already(event, reservation, instance):
+def test_missing_row_is_already_cancelled(event, reservation, instance):
     with pytest.raises(AlreadyCancelled):
         instance.cancel()
 
@@ -95,9 +95,7 @@ def test_row_that_is_not_there_is_cancelled_already(event, reservation, instance
     ],
     ids=["reservation", "event"],
 )
-def test_row_that_goes_before_its_event_is_locked_is_cancelled_already(
-    event, carol, reservation, monkeypatch, faster, others
-):
+def test_row_deleted_before_lock_is_already_cancelled(event, carol, reservation, monkeypatch, faster, others):
     """Also if it was the only reservation, so that there is no taken seat to give back."""
     if others:
         Reservation.objects.book(user=carol, event_id=event.pk)

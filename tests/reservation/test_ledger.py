@@ -46,7 +46,7 @@ def test_deleting_through_a_relation_gives_the_seats_back(crowd, event):
     assert_balanced()
 
 
-def test_deleting_none_is_nothing(event):
+def test_deleting_empty_queryset_does_nothing(event):
     assert Reservation.objects.all().delete() == (0, {})
 
 
@@ -65,7 +65,7 @@ def test_deleting_a_user_gives_the_seats_back(crowd):
     assert_balanced()
 
 
-def test_user_who_goes_with_rows_of_another_model_gives_the_seats_back(crowd):
+def test_cascaded_user_deletion_gives_seats_back(crowd):
     """No model cascades to users today. If one did, the signal's ``origin`` would be rows of that model."""
     collector = Collector("default", origin=Event.objects.all())
     collector.collect(crowd[:1])
@@ -83,7 +83,7 @@ def test_deleting_users_together_gives_the_seats_back(crowd):
     assert_balanced()
 
 
-def test_booking_that_slips_in_stops_the_deletion_of_its_user(crowd, event_of, alice, monkeypatch):
+def test_concurrent_booking_prevents_user_deletion(crowd, event_of, alice, monkeypatch):
     third = event_of(alice, title="Third")
     delete = Reservation.objects.all().delete
 
@@ -116,7 +116,7 @@ def test_booking_that_slips_in_stops_the_deletion_of_its_user(crowd, event_of, a
     ],
     ids=["save", "update", "bulk_update", "bulk_create"],
 )
-def test_reservation_is_not_written_around_the_booking(crowd, write):
+def test_writes_that_bypass_booking_are_refused(crowd, write):
     with pytest.raises(TypeError), transaction.atomic():
         write()
 
@@ -147,7 +147,7 @@ def test_related_manager_does_not_move_a_reservation(crowd, event, event_of, ali
 
 
 @pytest.mark.parametrize("fields", [[], ["created_at"]])
-def test_new_reservation_does_not_overwrite_one_that_is_there(crowd, alice, event_of, fields):
+def test_new_reservation_does_not_overwrite_existing(crowd, alice, event_of, fields):
     there = Reservation.objects.first()
     copied = {field: getattr(there, field) for field in fields}
 
@@ -157,7 +157,7 @@ def test_new_reservation_does_not_overwrite_one_that_is_there(crowd, alice, even
     assert_balanced()
 
 
-def test_deletion_is_of_all_that_was_found(crowd, event):
+def test_deletion_includes_all_selected_rows(crowd, event):
     found = Reservation.objects.filter(user__reservations__event=event, user=crowd[0])
 
     deleted, _ = found.delete()

@@ -12,7 +12,7 @@ from event.models import Event
 from reservation.models import Reservation, ReservationQuerySet
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, seats_left
-from tests.races import LONGEST_RACE, race, wait_until_somebody_waits
+from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("either_body")]
 
@@ -41,7 +41,7 @@ def book(client, event):
 
 
 @pytest.mark.parametrize("seats", [1, 5])
-def test_many_people_and_few_seats(clients, alice, event_of, seats):
+def test_concurrent_bookings_do_not_oversell(clients, alice, event_of, seats):
     event = event_of(alice, capacity=seats)
 
     responses = race(book(client, event) for client in clients)
@@ -51,7 +51,7 @@ def test_many_people_and_few_seats(clients, alice, event_of, seats):
     assert_balanced()
 
 
-def test_every_buyer_sees_another_number_of_seats_left(clients, event_of, alice):
+def test_seats_remaining_is_unique_per_booking(clients, event_of, alice):
     event = event_of(alice, capacity=16)
 
     responses = race(book(client, event) for client in clients)
@@ -60,7 +60,7 @@ def test_every_buyer_sees_another_number_of_seats_left(clients, event_of, alice)
 
 
 @pytest.mark.parametrize("seats", [1, 16])
-def test_one_person_and_many_clicks(as_user, bob, alice, event_of, seats):
+def test_concurrent_bookings_of_one_user_get_one_seat(as_user, bob, alice, event_of, seats):
     event = event_of(alice, capacity=seats)
 
     responses = race([book(as_user(bob), event)] * 16)
@@ -71,7 +71,7 @@ def test_one_person_and_many_clicks(as_user, bob, alice, event_of, seats):
     assert seats_left(event) == seats - 1
 
 
-def test_one_reservation_and_many_cancels(as_user, bob, carol, event):
+def test_concurrent_cancellations_free_one_seat(as_user, bob, carol, event):
     Reservation.objects.book(user=carol, event_id=event.pk)
     reservation = Reservation.objects.book(user=bob, event_id=event.pk)
 
@@ -184,7 +184,7 @@ def test_bulk_deletions_in_opposite_orders_do_not_deadlock(people, alice, event_
     assert_balanced()
 
 
-def test_account_deleted_while_it_books_leaves_no_seat_behind(as_user, people, alice, event_of):
+def test_concurrent_account_deletion_leaks_no_seat(as_user, people, alice, event_of):
     events = [event_of(alice, capacity=10) for _ in range(8)]
     [person] = people(1)
 
@@ -208,11 +208,11 @@ def test_events_of_all_who_are_deleted_together_are_locked_first(people, alice, 
         deleted = delete(reservations)
         if not begun.is_set():
             begun.set()
-            wait_until_somebody_waits()
+            wait_for_blocked_session()
         return deleted
 
     def delete_others():
-        begun.wait(LONGEST_RACE)
+        begun.wait(RACE_TIMEOUT)
         return User.objects.filter(pk__in=[third.pk, fourth.pk]).delete()
 
     monkeypatch.setattr(ReservationQuerySet, "delete", delete_and_wait_for_the_others)

@@ -21,7 +21,7 @@ def seed(**options):
     return output.getvalue()
 
 
-def test_programme_is_believable():
+def test_demo_events_are_realistic():
     seed()
 
     events = Event.objects.all()
@@ -51,8 +51,8 @@ def test_nobody_else_can_log_in():
 
 
 def test_many_events_come_in_batches_and_not_all_are_booked(monkeypatch):
-    monkeypatch.setattr(seed_demo, "BATCH", 2)
-    monkeypatch.setattr(seed_demo, "MOST_BOOKED", 3)
+    monkeypatch.setattr(seed_demo, "BATCH_SIZE", 2)
+    monkeypatch.setattr(seed_demo, "MAX_BOOKED_EVENTS", 3)
 
     seed(events=5)
 

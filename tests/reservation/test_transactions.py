@@ -24,7 +24,7 @@ DELETIONS = {
 
 
 @pytest.mark.parametrize("delete", DELETIONS.values(), ids=DELETIONS)
-def test_deletion_needs_no_transaction_of_its_caller(reservation, delete):
+def test_deletion_opens_own_transaction(reservation, delete):
     delete(reservation)
 
     assert not Reservation.objects.exists()

@@ -12,7 +12,7 @@ from reservation import booking, booking_sql
 from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation
 from tests.ledger import assert_balanced, begin, seats_left
-from tests.races import LONGEST_RACE, race, wait_until_somebody_waits
+from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -40,9 +40,9 @@ def outcome_after(book, event):
             with transaction.atomic():
                 event.lock()
                 outcome = thread.submit(race, [book])
-                wait_until_somebody_waits()
+                wait_for_blocked_session()
                 change()
-            return outcome.result(LONGEST_RACE)[0]
+            return outcome.result(RACE_TIMEOUT)[0]
 
     return outcome_after
 
@@ -101,7 +101,7 @@ def test_capacity_is_raised(outcome_after, event):
     assert_balanced()
 
 
-def test_booking_is_as_old_as_its_seat(outcome_after, event):
+def test_created_at_is_after_lock_wait(outcome_after, event):
     moments = []
 
     def look_at_the_clock():
@@ -113,7 +113,7 @@ def test_booking_is_as_old_as_its_seat(outcome_after, event):
 
 
 @pytest.mark.parametrize("close", [lambda event: None, begin])
-def test_whoever_holds_a_seat_waits_for_nobody(book, event, close):
+def test_already_reserved_does_not_wait(book, event, close):
     """Otherwise the seat could be cancelled during the wait, and the error would contain an outdated reservation."""
     event.resize(2)
     held = book()
@@ -121,7 +121,7 @@ def test_whoever_holds_a_seat_waits_for_nobody(book, event, close):
 
     with transaction.atomic(), ThreadPoolExecutor(1) as thread:
         event.lock()
-        [outcome] = thread.submit(race, [book]).result(LONGEST_RACE)
+        [outcome] = thread.submit(race, [book]).result(RACE_TIMEOUT)
 
     assert outcome.data["reservation"] == held.pk
 
@@ -138,7 +138,7 @@ def test_refusal_writes_nothing(request, book, event, holder, capacity, reason):
         assert cursor.fetchone() == (None,)
 
 
-def test_attendees_are_not_read_to_find_ones_own(bob, event):
+def test_own_reservation_is_not_searched_by_event(bob, event):
     """Not even if only the event's reservations have an index."""
     statement = booking_sql.statement()
     parameters = [1 if isinstance(each, Parameter) else each for each in statement.parameters]

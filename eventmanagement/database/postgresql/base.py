@@ -26,11 +26,11 @@ class Cursor(ServerBindingCursor):
         If the first execution of a prepared statement fails, psycopg forgets the statement but the server keeps it,
         so all prepared statements are deallocated.
         """
-        prepare = isinstance(query, Prepared) and self._is_by_itself()
+        prepare = isinstance(query, Prepared) and self._is_in_autocommit()
         try:
             return super().execute(query, params, **{"prepare": prepare} | options)
         except Error as error:
-            if not prepare or not self._is_by_itself():
+            if not prepare or not self._is_in_autocommit():
                 raise
             # With prepare=True, psycopg also clears its own cache of prepared statements.
             super().execute("DEALLOCATE ALL", prepare=True)
@@ -38,7 +38,7 @@ class Cursor(ServerBindingCursor):
                 raise
             return super().execute(query, params, prepare=True)
 
-    def _is_by_itself(self) -> bool:
+    def _is_in_autocommit(self) -> bool:
         """Return whether the next statement is its own transaction."""
         # Without autocommit, psycopg begins a transaction before the first statement, and the status is still IDLE.
         return self.connection.autocommit and self.connection.info.transaction_status == TransactionStatus.IDLE

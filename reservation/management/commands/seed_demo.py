@@ -29,7 +29,7 @@ LAST_NAMES = ["berg", "costa", "diallo", "novak", "yilmaz"]
 ORGANIZERS = ["harbour-stage", "green-kitchen", "open-atelier", "reading-room", "night-sky-club", ADMIN]
 
 # Title, description, start hour, duration in hours, capacity.
-PROGRAMME = [
+EVENT_TEMPLATES = [
     ("Jazz quartet", "Two sets of standards, and a session afterwards.", 20, 3, 40),
     ("Sourdough workshop", "Everybody takes a loaf and a starter home.", 10, 4, 8),
     ("Life drawing", "Paper and charcoal are there; bring an eraser.", 18, 2, 12),
@@ -44,13 +44,13 @@ PROGRAMME = [
 ]
 PLACES = ["at the harbour", "in the old mill", "on the roof", "in the library", "in the garden"]
 # Share of booked seats per event, repeated in this order; 1 means sold out.
-SHARES = [1, 0.4, 0.9, 0.15, 0.7, 0.05, 1, 0.5, 0.95, 0, 0.3, 0.6]
+BOOKED_SHARES = [1, 0.4, 0.9, 0.15, 0.7, 0.05, 1, 0.5, 0.95, 0, 0.3, 0.6]
 
 DAYS_AHEAD = 120
 # Events after this many get no reservations, so that a large --events stays fast.
-MOST_BOOKED = 1000
+MAX_BOOKED_EVENTS = 1000
 # Events per transaction.
-BATCH = 100
+BATCH_SIZE = 100
 
 
 class Command(BaseCommand):
@@ -122,15 +122,19 @@ def fill(people: dict[str, User], count: int) -> int:
     booked = 0
     # disable=None hides the progress bar if the output is not a terminal.
     with tqdm(total=count, unit=" events", disable=None) as progress:
-        for first in range(0, count, BATCH):
-            numbers = range(first, min(first + BATCH, count))
+        for first in range(0, count, BATCH_SIZE):
+            numbers = range(first, min(first + BATCH_SIZE, count))
             with transaction.atomic():
                 events = Event.objects.bulk_create(
                     planned(number, today + timedelta(days=1 + number * DAYS_AHEAD // count), organizers)
                     for number in numbers
                 )
                 for number, event in zip(numbers, events, strict=True):
-                    seats = round(event.capacity * SHARES[number % len(SHARES)]) if number < MOST_BOOKED else 0
+                    seats = (
+                        round(event.capacity * BOOKED_SHARES[number % len(BOOKED_SHARES)])
+                        if number < MAX_BOOKED_EVENTS
+                        else 0
+                    )
                     for seat in range(seats):
                         Reservation.objects.book(user=guests[(number * 7 + seat) % len(guests)], event_id=event.pk)
                     booked += seats
@@ -139,7 +143,7 @@ def fill(people: dict[str, User], count: int) -> int:
 
 
 def planned(number: int, day: datetime, organizers: list[User]) -> Event:
-    title, description, hour, hours, capacity = PROGRAMME[number % len(PROGRAMME)]
+    title, description, hour, hours, capacity = EVENT_TEMPLATES[number % len(EVENT_TEMPLATES)]
     start = day + timedelta(hours=hour)
     return Event(
         title=f"{title} {PLACES[number % len(PLACES)]}",

@@ -40,7 +40,7 @@ def address(routes, name):
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_methods_are_those_of_the_table(api, as_user, bob, routes, name, method, signed_in):
+def test_allowed_methods(api, as_user, bob, routes, name, method, signed_in):
     response = (as_user(bob) if signed_in else api).generic(method, address(routes, name))
 
     if method in TABLE[name]:
@@ -113,7 +113,7 @@ def unavailable(state):
     ],
     ids=lambda error: getattr(error.__cause__, "sqlstate", error),
 )
-def test_database_that_is_away_is_503(client, monkeypatch, path, error):
+def test_unavailable_database_is_503(client, monkeypatch, path, error):
     def refuse(*args, **kwargs):
         raise error
 
@@ -128,7 +128,7 @@ def test_database_that_is_away_is_503(client, monkeypatch, path, error):
 
 
 @pytest.mark.parametrize("state", ["42P01", "23505", "22003"])
-def test_mistake_of_ours_is_500(client, monkeypatch, state):
+def test_programming_error_is_500(client, monkeypatch, state):
     def refuse(queryset):
         raise unavailable(state)
 
@@ -258,7 +258,7 @@ def test_body_of_too_many_values_is_not_parsed(api, monkeypatch, body):
 
 
 @pytest.mark.parametrize("mark", "[{,:")
-def test_marks_of_json_within_a_text_are_text(as_user, alice, routes, mark):
+def test_structural_characters_in_strings_are_accepted(as_user, alice, routes, mark):
     event = {"title": mark * 200, "description": mark * 10_000, "capacity": 1}
     event |= {"start_time": "2040-05-01T19:00:00Z", "end_time": "2040-05-01T21:00:00Z"}
 
@@ -282,7 +282,7 @@ def test_largest_event_fits_in_every_body(as_user, alice, routes):
 
 @pytest.mark.parametrize("path", ["/api/events/", "/admin/r/", "/static/", "/"])
 @pytest.mark.parametrize("segment", ["a", "a/", "\0", "\xff"])
-def test_path_over_the_limit_is_not_there(client, path, segment):
+def test_path_over_limit_is_404(client, path, segment):
     response = client.get(path + segment * 1024)
 
     assert response.status_code == 404
@@ -300,7 +300,7 @@ def test_path_of_the_longest_size_is_matched(client):
 
 
 @pytest.mark.parametrize("value", ["Basic \0", "Basic AAAA", "Token " + "x" * 20_000, "\0", "Token \xff"])
-def test_hostile_authorization_is_nobody(routes, value):
+def test_hostile_authorization_is_401(routes, value):
     response = Client(headers={"authorization": value}).get(routes.reservations)
 
     assert response.status_code == 401
@@ -308,7 +308,7 @@ def test_hostile_authorization_is_nobody(routes, value):
 
 
 @pytest.mark.parametrize("accept", ["text/html,*/*;q=0.1", "text/html", "nonsense", ""])
-def test_answers_are_json_whatever_is_accepted(api, routes, event, accept):
+def test_response_is_json_for_any_accept_header(api, routes, event, accept):
     response = api.get(routes.events, headers={"accept": accept})
 
     assert response.status_code == 200
@@ -316,14 +316,14 @@ def test_answers_are_json_whatever_is_accepted(api, routes, event, accept):
 
 
 @pytest.mark.parametrize("path", [LONG.signup, SHORT.signup, "/admin/login/"])
-def test_chunked_body_is_asked_for_its_length(path):
+def test_chunked_body_is_411(path):
     response = Client().post(path, b"{}", content_type=JSON, HTTP_TRANSFER_ENCODING="chunked")
 
     assert response.status_code == 411
     assert response.json() == {"detail": "A request body needs a Content-Length header."}
 
 
-def test_body_that_does_not_arrive_is_a_bad_request(api, routes, monkeypatch):
+def test_incomplete_body_is_400(api, routes, monkeypatch):
     def break_off(request, *args):
         raise UnreadablePostError("gone")
 

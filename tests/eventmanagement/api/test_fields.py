@@ -58,7 +58,7 @@ class Unwritable(list):
 @pytest.mark.parametrize(
     "value", [Unwritable(), {}, True, b"x", 10**5000], ids=["list", "object", "boolean", "bytes", "number"]
 )
-def test_what_is_no_text_is_refused_before_it_is_written_as_one(value):
+def test_non_string_is_refused_before_conversion(value):
     assert refusal(CharField(max_length=5), value) == [INVALID]
 
 

@@ -10,7 +10,7 @@ from django.http import HttpResponse, JsonResponse
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import ValidationError
 
-from eventmanagement.api.documentation import generation_lock, rendered_document
+from eventmanagement.api.documentation import generation_lock, render_document
 from eventmanagement.api.openapi import OPERATIONS
 from tests.openapi import DocumentedClient, check, document, fits
 
@@ -81,7 +81,7 @@ def test_document_is_generated_once_for_each_renderer(api, monkeypatch):
         return generate(*args, **options)
 
     monkeypatch.setattr(SchemaGenerator, "get_schema", generate_and_count)
-    rendered_document.cache_clear()
+    render_document.cache_clear()
 
     for indent in range(10):
         for media_type in [*MEDIA_TYPES, "*/*", f"text/{indent}"]:
@@ -92,7 +92,7 @@ def test_document_is_generated_once_for_each_renderer(api, monkeypatch):
 
 
 @pytest.mark.parametrize("spelled", ["{}", "W/{}", '"other", {}', "*"])
-def test_document_that_is_known_is_not_sent_again(api, spelled):
+def test_unchanged_document_is_304(api, spelled):
     tag = api.get("/schema/")["ETag"]
 
     response = api.get("/schema/", headers={"if-none-match": spelled.format(tag)})
@@ -210,7 +210,7 @@ def json(body, status=200, headers=None):
     ],
     ids=["status", "missing", "unknown", "code", "short path", "header", "body", "media type"],
 )
-def test_answer_that_is_not_as_documented_is_noticed(method, path, response):
+def test_undocumented_response_fails(method, path, response):
     with pytest.raises((AssertionError, ValidationError)):
         check(method, path, response)
 
@@ -224,5 +224,5 @@ def test_answer_that_is_not_as_documented_is_noticed(method, path, response):
         ("TRACE", EVENT, json({"detail": "No."}, status=405)),
     ],
 )
-def test_answer_that_is_as_documented_passes(method, path, response):
+def test_documented_response_passes(method, path, response):
     check(method, path, response)

@@ -11,9 +11,9 @@ from django.db import connection
 from event.filters import EventFilter
 from event.models import Event, EventQuerySet
 from eventmanagement.api import pagination
-from eventmanagement.api.pagination import LongListPaginator
+from eventmanagement.api.pagination import CachedCountPaginator
 from reservation.models import Reservation
-from tests.database import READ_LIMITS
+from tests.database import READ_TIMEOUT_STATEMENTS
 from tests.ledger import sell_out
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="checks PostgreSQL's query plans")
@@ -33,7 +33,7 @@ def five(alice, event_of):
 @pytest.fixture
 def long_from_three(monkeypatch):
     """Treat a list of more than three rows as a long list."""
-    monkeypatch.setattr(pagination, "EXACT_COUNT", 3)
+    monkeypatch.setattr(pagination, "MAX_UNCACHED_COUNT", 3)
     yield
     cache.clear()
 
@@ -42,14 +42,14 @@ def count(client, address, **query):
     return client.get(address, query).json()["count"]
 
 
-def test_count_of_a_long_list_is_kept(api, routes, five, long_from_three):
+def test_long_count_is_cached(api, routes, five, long_from_three):
     count(api, routes.events)
     five[0].delete()
 
     assert count(api, routes.events) == 5
 
 
-def test_page_that_is_gone_is_not_there_whatever_the_count(api, routes, five, long_from_three):
+def test_page_beyond_rows_is_404_despite_cached_count(api, routes, five, long_from_three):
     count(api, routes.events)
     five[0].delete()
 
@@ -57,14 +57,14 @@ def test_page_that_is_gone_is_not_there_whatever_the_count(api, routes, five, lo
 
 
 def test_count_is_taken_again_when_its_time_is_over(api, routes, five, long_from_three, monkeypatch):
-    monkeypatch.setattr(pagination, "COUNT_KEPT", 0)
+    monkeypatch.setattr(pagination, "COUNT_TTL", 0)
     count(api, routes.events)
     five[0].delete()
 
     assert count(api, routes.events) == 4
 
 
-def test_one_request_renews_a_count_and_the_others_go_on_with_it(api, routes, five, long_from_three, monkeypatch):
+def test_only_one_request_refreshes_cached_count(api, routes, five, long_from_three, monkeypatch):
     count(api, routes.events)
     five[0].delete()
     count_rows, responses = EventQuerySet.count, []
@@ -76,7 +76,7 @@ def test_one_request_renews_a_count_and_the_others_go_on_with_it(api, routes, fi
         return count_rows(events)
 
     monkeypatch.setattr(EventQuerySet, "count", ask_meanwhile)
-    later = time.time() + pagination.COUNT_KEPT
+    later = time.time() + pagination.COUNT_TTL
     monkeypatch.setattr(time, "time", lambda: later)
 
     assert count(api, routes.events) == 4
@@ -87,7 +87,7 @@ def test_count_of_a_list_that_became_short_is_exact(api, routes, five, long_from
     count(api, routes.events)
     for event in five[:2]:
         event.delete()
-    later = time.time() + pagination.COUNT_KEPT
+    later = time.time() + pagination.COUNT_TTL
     monkeypatch.setattr(time, "time", lambda: later)
 
     assert [count(api, routes.events) for _ in range(3)] == [3, 3, 3]
@@ -100,7 +100,7 @@ def test_count_of_a_short_list_is_exact(api, routes, five):
     assert count(api, routes.events) == 4
 
 
-def test_counts_are_kept_apart(api, as_user, alice, bob, routes, five, long_from_three):
+def test_counts_are_cached_per_query(api, as_user, alice, bob, routes, five, long_from_three):
     for event in five[:4]:
         Reservation.objects.book(user=bob, event_id=event.pk)
 
@@ -111,7 +111,7 @@ def test_counts_are_kept_apart(api, as_user, alice, bob, routes, five, long_from
     assert count(as_user(alice), routes.reservations) == 0
 
 
-def test_kept_count_asks_no_database(api, routes, five, long_from_three, django_assert_num_queries):
+def test_cached_count_needs_no_query(api, routes, five, long_from_three, django_assert_num_queries):
     count(api, routes.events)
 
     with django_assert_num_queries(1):
@@ -119,9 +119,9 @@ def test_kept_count_asks_no_database(api, routes, five, long_from_three, django_
 
 
 @pytest.mark.parametrize("ordering", ["start_time", "-start_time", "capacity", "-capacity", "seats_remaining"])
-def test_deep_pages_go_on_where_the_others_end(api, routes, five, ordering, monkeypatch):
+def test_deep_pages_continue_the_order(api, routes, five, ordering, monkeypatch):
     whole = api.get(routes.events, {"ordering": ordering}).json()["results"]
-    monkeypatch.setattr(pagination, "SKIPPED", 1)
+    monkeypatch.setattr(pagination, "DEEP_PAGE_OFFSET", 1)
 
     pages = [
         api.get(routes.events, {"ordering": ordering, "page": page, "page_size": 2}).json()["results"]
@@ -133,15 +133,15 @@ def test_deep_pages_go_on_where_the_others_end(api, routes, five, ordering, monk
 
 
 def test_deep_page_that_is_not_there(api, routes, five, monkeypatch):
-    monkeypatch.setattr(pagination, "SKIPPED", 1)
+    monkeypatch.setattr(pagination, "DEEP_PAGE_OFFSET", 1)
 
     assert api.get(routes.events, {"page": 4, "page_size": 2}).status_code == 404
 
 
 def test_deep_page_takes_as_many_queries_as_any(api, routes, five, monkeypatch, django_assert_num_queries):
-    monkeypatch.setattr(pagination, "SKIPPED", 1)
+    monkeypatch.setattr(pagination, "DEEP_PAGE_OFFSET", 1)
 
-    with django_assert_num_queries(2 + READ_LIMITS):
+    with django_assert_num_queries(2 + READ_TIMEOUT_STATEMENTS):
         api.get(routes.events, {"page": 2, "page_size": 2})
 
 
@@ -201,7 +201,7 @@ def test_search_has_its_index(five):
 
 @on_postgresql
 def test_own_reservations_have_their_index(bob):
-    own = LongListPaginator(Reservation.objects.filter(user=bob), 10)
+    own = CachedCountPaginator(Reservation.objects.filter(user=bob), 10)
 
     plan = plan_of_the_last(lambda: list(own.page(1)), "enable_seqscan", "enable_bitmapscan", "enable_sort")
 
@@ -209,9 +209,9 @@ def test_own_reservations_have_their_index(bob):
 
 
 @on_postgresql
-def test_deep_page_skips_in_the_index_alone(five, monkeypatch):
-    monkeypatch.setattr(pagination, "SKIPPED", 1)
-    events = LongListPaginator(Event.objects.all(), 2)
+def test_deep_page_uses_index_only_scan(five, monkeypatch):
+    monkeypatch.setattr(pagination, "DEEP_PAGE_OFFSET", 1)
+    events = CachedCountPaginator(Event.objects.all(), 2)
 
     plan = plan_of_the_last(lambda: list(events.page(2)), "enable_seqscan", "enable_bitmapscan")
 

@@ -139,7 +139,7 @@ def test_body_is_not_read_of_a_request_that_is_refused_anyway(
 
 
 @pytest.mark.parametrize(("method", "content"), [("PATCH", b'{"capacity": 20}'), ("DELETE", b"")])
-def test_event_that_is_given_away_meanwhile_is_not_changed(bob, event, send, monkeypatch, method, content):
+def test_event_with_new_organizer_is_not_changed(bob, event, send, monkeypatch, method, content):
     read = EventManager.read
 
     def give_away_after(manager, event_id):

@@ -34,11 +34,11 @@ def is_refused(breaker, row):
             return True
 
 
-def test_any_number_waits_while_nobody_times_out(breaker):
+def test_closed_breaker_lets_all_wait(breaker):
     assert not is_refused(breaker, 1)
 
 
-def test_one_at_a_time_waits_after_a_timeout(breaker):
+def test_open_breaker_lets_one_wait(breaker):
     time_out(breaker, 1)
 
     assert is_refused(breaker, 1)
@@ -49,7 +49,7 @@ def test_timeout_is_raised(breaker):
         raise error(OperationalError, "55P03")
 
 
-def test_whoever_gets_through_lets_everyone_in(breaker):
+def test_success_closes_breaker(breaker):
     time_out(breaker, 1)
 
     with breaker.guard(1):
@@ -65,13 +65,13 @@ def test_attempt_that_times_out_is_followed_by_one_other(breaker):
     assert is_refused(breaker, 1)
 
 
-def test_other_rows_are_not_touched(breaker):
+def test_breaker_is_per_row(breaker):
     time_out(breaker, 1)
 
     assert not is_refused(breaker, 2)
 
 
-def test_one_at_a_time_waits_for_all_rows_that_timed_out(breaker):
+def test_only_one_thread_waits_for_open_breakers(breaker):
     for row in (1, 2, 3):
         time_out(breaker, row)
 
@@ -82,7 +82,7 @@ def test_one_at_a_time_waits_for_all_rows_that_timed_out(breaker):
 
 
 @pytest.mark.parametrize("failure", [None, error(OperationalError, "55P03"), ZeroDivisionError()], ids=repr)
-def test_attempt_that_ends_lets_another_row_be_tried(breaker, failure):
+def test_finished_attempt_allows_another_row(breaker, failure):
     time_out(breaker, 1)
     time_out(breaker, 2)
 
@@ -94,7 +94,7 @@ def test_attempt_that_ends_lets_another_row_be_tried(breaker, failure):
     assert not is_refused(breaker, 2)
 
 
-def test_row_that_never_timed_out_is_waited_for_meanwhile(breaker):
+def test_closed_breaker_is_unaffected(breaker):
     time_out(breaker, 1)
 
     with breaker.guard(1):
@@ -113,7 +113,7 @@ def test_row_that_never_timed_out_is_waited_for_meanwhile(breaker):
     ids=repr,
 )
 @pytest.mark.parametrize("timed_out", [True, False])
-def test_other_failure_leaves_it_as_it_is(breaker, failure, timed_out):
+def test_other_error_keeps_state(breaker, failure, timed_out):
     if timed_out:
         time_out(breaker, 1)
 
@@ -135,7 +135,7 @@ def test_late_timeout_does_not_let_a_second_attempt_in(breaker):
             pass
 
 
-def test_late_success_lets_everyone_in(breaker):
+def test_late_success_closes_breaker(breaker):
     late = breaker.guard(1)
     late.__enter__()
     time_out(breaker, 1)
@@ -146,8 +146,8 @@ def test_late_success_lets_everyone_in(breaker):
             pass
 
 
-def test_attempt_at_a_row_that_is_forgotten_meanwhile_still_counts(breaker, monkeypatch):
-    monkeypatch.setattr(module, "MOST_OPEN", 1)
+def test_attempt_of_evicted_row_still_counts(breaker, monkeypatch):
+    monkeypatch.setattr(module, "MAX_OPEN", 1)
     time_out(breaker, 1)
 
     with breaker.guard(1):
@@ -165,8 +165,8 @@ def test_refused_attempt_does_not_end_the_one_under_way(breaker):
                 pass
 
 
-def test_rows_that_nobody_asks_for_any_more_are_forgotten(breaker, monkeypatch):
-    monkeypatch.setattr(module, "MOST_OPEN", 3)
+def test_oldest_open_breakers_are_evicted(breaker, monkeypatch):
+    monkeypatch.setattr(module, "MAX_OPEN", 3)
     for row in (1, 2, 3, 1, 4):
         time_out(breaker, row)
 

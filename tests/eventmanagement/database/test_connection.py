@@ -13,7 +13,7 @@ from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, seats_left
-from tests.races import LONGEST_RACE
+from tests.races import RACE_TIMEOUT
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests the PostgreSQL backend")
 
@@ -34,7 +34,7 @@ def asked(monkeypatch):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_silent_connection_is_used_without_asking(asked):
+def test_idle_connection_needs_no_health_query(asked):
     connection.ensure_connection()
 
     assert connection.is_usable()
@@ -42,7 +42,7 @@ def test_silent_connection_is_used_without_asking(asked):
 
 
 @on_postgresql
-def test_server_is_asked_within_a_transaction(asked, event):
+def test_health_query_runs_within_transaction(asked, event):
     assert connection.is_usable()
     assert len(asked) == 1
 
@@ -83,7 +83,7 @@ def other_session():
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_plan_is_made_anew_when_a_column_has_changed(bob, carol, event, other_session):
+def test_statement_is_prepared_again_after_column_change(bob, carol, event, other_session):
     Reservation.objects.book(user=bob, event_id=event.pk)
     other_session.execute("ALTER TABLE event_event ALTER COLUMN title TYPE varchar(300)")
     try:
@@ -95,7 +95,7 @@ def test_plan_is_made_anew_when_a_column_has_changed(bob, carol, event, other_se
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("somebody", "refusal", "plans"), [("bob", AlreadyReserved, 1), ("nobody", IntegrityError, 0)])
-def test_bookings_that_come_to_nothing_leave_no_plans_behind(bob, event, somebody, refusal, plans):
+def test_refused_bookings_leak_no_prepared_statements(bob, event, somebody, refusal, plans):
     """A refused booking keeps its prepared statement. psycopg forgets one whose first execution failed."""
     Reservation.objects.book(user=bob, event_id=event.pk)
     connection.close()
@@ -112,7 +112,7 @@ def test_bookings_that_come_to_nothing_leave_no_plans_behind(bob, event, somebod
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_lost_connection_is_told_by_its_own_error(event, other_session):
+def test_lost_connection_raises_original_error(event, other_session):
     Event.objects.read(event.pk)
     other_session.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
 
@@ -143,7 +143,7 @@ def idle_until_closed(other_session):
 
     def wait():
         ours = connection.connection.info.backend_pid
-        deadline = time.monotonic() + LONGEST_RACE
+        deadline = time.monotonic() + RACE_TIMEOUT
         while time.monotonic() < deadline:
             other_session.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [ours])
             if other_session.fetchone() is None:
@@ -156,7 +156,7 @@ def idle_until_closed(other_session):
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("stops_before", ["save", "delete"])
-def test_transaction_that_stops_is_ended_by_the_server_and_the_connection_heals(
+def test_idle_transaction_is_ended_and_connection_recovers(
     as_user, alice, event, idle_until_closed, monkeypatch, stops_before
 ):
     write = getattr(Event, stops_before)
@@ -201,7 +201,7 @@ def test_transaction_that_stops_before_its_commit_is_unavailable(event, idle_unt
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_migration_may_take_its_time():
+def test_migration_has_no_timeouts():
     with connection.schema_editor() as editor, connection.cursor() as cursor:
         lift_time_limit(None, editor)
         cursor.execute(

@@ -196,7 +196,7 @@ def test_statement_within_a_transaction_is_planned_each_time(event, planned):
         assert planned() == 0
 
 
-def test_statement_within_a_transaction_of_sql_is_planned_each_time(event, planned):
+def test_statement_after_sql_begin_is_planned_each_time(event, planned):
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
         Event.objects.read(event.pk)
@@ -205,7 +205,7 @@ def test_statement_within_a_transaction_of_sql_is_planned_each_time(event, plann
         cursor.execute("COMMIT")
 
 
-def test_plan_that_was_made_before_is_not_used_within_a_transaction(event, planned, widen):
+def test_prepared_statement_is_not_used_within_transaction(event, planned, widen):
     Event.objects.read(event.pk)
     assert planned() == 1
 

@@ -89,7 +89,7 @@ def test_list_that_takes_too_long_is_unavailable(boss, event, settings, monkeypa
 
 @on_postgresql
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "BREW"])
-def test_method_that_changes_nothing_has_the_same_limit(boss, event, settings, monkeypatch, method):
+def test_other_methods_have_read_timeout(boss, event, settings, monkeypatch, method):
     settings.READ_TIMEOUT = "10ms"
     monkeypatch.setattr(EventQuerySet, "count", slowly(EventQuerySet.count))
 

@@ -11,7 +11,7 @@ from eventmanagement.serving.client_ip import client_ip
 
 @pytest.fixture(autouse=True)
 def _not_warned_yet(monkeypatch):
-    monkeypatch.setattr(clients, "_warned", threading.Lock())
+    monkeypatch.setattr(clients, "_warning_lock", threading.Lock())
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def ip(remote="127.0.0.1", forwarded=None):
         "[::ffff:203.0.113.9]:50001",
     ],
 )
-def test_ipv4_address_has_one_spelling(spelling):
+def test_ipv4_is_normalized(spelling):
     assert ip(spelling) == "203.0.113.9"
 
 
@@ -122,7 +122,7 @@ def test_missing_address_is_unknown():
         (10**9, "," * 8000 + "192.0.2.1", "unknown"),
     ],
 )
-def test_header_is_believed_as_far_as_proxies_are_trusted(behind, proxies, forwarded, expected):
+def test_trusted_proxies_select_client_ip(behind, proxies, forwarded, expected):
     behind(proxies)
 
     assert ip(forwarded=forwarded) == expected
@@ -132,7 +132,7 @@ def warnings(caplog):
     return [record for record in caplog.records if record.name == "eventmanagement.serving.client_ip"]
 
 
-def test_header_that_is_ignored_is_warned_of_once(caplog):
+def test_ignored_header_is_warned_once(caplog):
     ip(forwarded="192.0.2.1")
     ip(forwarded="192.0.2.2")
 

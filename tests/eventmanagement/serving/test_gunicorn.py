@@ -17,7 +17,7 @@ from django.conf import settings
 from gunicorn.config import Config
 
 from eventmanagement.serving.worker import Worker
-from tests.service import GUNICORN, PATIENCE
+from tests.service import GUNICORN, TIMEOUT
 
 # The worker's methods that gunicorn calls, and gunicorn's methods that the worker calls.
 OVERRIDDEN = ["get_thread_pool", "accept", "murder_pending", "murder_keepalived", "_cap_keepalive"]
@@ -41,7 +41,7 @@ class Calls:
     def wait_for(self, name, after):
         """Wait until the method was called after the other one, or until the event loop has ended."""
         with self.changed:
-            assert self.changed.wait_for(lambda: "end" in self.names or self.has(name, after), PATIENCE)
+            assert self.changed.wait_for(lambda: "end" in self.names or self.has(name, after), TIMEOUT)
 
     def has(self, name, after):
         return after in self.names and name in self.names[self.names.index(after) :]
@@ -77,7 +77,7 @@ def worker(calls, gate, monkeypatch):
 
     def application(environ, start_response):
         gate.is_reached.set()
-        gate.is_open.wait(PATIENCE)
+        gate.is_open.wait(TIMEOUT)
         start_response("200 OK", [("Content-Length", "5")])
         return [b"hello"]
 
@@ -93,13 +93,13 @@ def worker(calls, gate, monkeypatch):
     log = SimpleNamespace(**dict.fromkeys(levels, lambda *arguments, **options: None))
     listener = socket.create_server(("127.0.0.1", 0))
     app = SimpleNamespace(wsgi=lambda: application)
-    worker = Worker(1, os.getppid(), [listener], app, PATIENCE, Config(), log)
+    worker = Worker(1, os.getppid(), [listener], app, TIMEOUT, Config(), log)
     thread = threading.Thread(target=run)
     thread.start()
     yield worker
     gate.is_open.set()
     worker.alive = False
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
     listener.close()
     worker.tmp.close()
     for end in worker.PIPE:
@@ -109,7 +109,7 @@ def worker(calls, gate, monkeypatch):
 
 @pytest.fixture
 def client(worker):
-    with closing(http.client.HTTPConnection(*worker.sockets[0].getsockname(), timeout=PATIENCE)) as client:
+    with closing(http.client.HTTPConnection(*worker.sockets[0].getsockname(), timeout=TIMEOUT)) as client:
         yield client
 
 
@@ -130,7 +130,7 @@ def test_event_loop_calls_what_the_worker_overrides(worker, client, calls, gate)
 @pytest.mark.parametrize("stop", ["handle_exit", "handle_quit"])
 def test_event_loop_goes_on_while_a_request_is_under_way(worker, client, calls, gate, stop):
     client.request("GET", "/")
-    assert gate.is_reached.wait(PATIENCE)
+    assert gate.is_reached.wait(TIMEOUT)
 
     getattr(worker, stop)(signal.SIGTERM, None)
 
@@ -143,7 +143,7 @@ def test_event_loop_goes_on_while_a_request_is_under_way(worker, client, calls, 
 
 def large_application(environ, start_response):
     """Serve a large response after the test has opened the gate."""
-    with socket.create_connection(("127.0.0.1", int(os.environ["GATE"])), PATIENCE) as gate:
+    with socket.create_connection(("127.0.0.1", int(os.environ["GATE"])), TIMEOUT) as gate:
         gate.recv(1)
     start_response("200 OK", [("Content-Length", str(LARGE))])
     return [b"x" * LARGE]
@@ -153,7 +153,7 @@ def large_application(environ, start_response):
 def service(tmp_path):
     """gunicorn with one worker, its address, and the gate of its application."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_server(("127.0.0.1", 0)) as gate:
-        gate.settimeout(PATIENCE)
+        gate.settimeout(TIMEOUT)
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(
                 [GUNICORN, f"--bind=fd://{listener.fileno()}", f"{__name__}:large_application"],
@@ -173,7 +173,7 @@ def service(tmp_path):
 
 @pytest.mark.parametrize("interrupt", [os.killpg, os.kill], ids=["Ctrl-C", "signal to the master"])
 def test_interrupt_ends_the_service_when_the_request_under_way_is_answered(service, interrupt):
-    with closing(http.client.HTTPConnection(*service.address, timeout=PATIENCE)) as client:
+    with closing(http.client.HTTPConnection(*service.address, timeout=TIMEOUT)) as client:
         client.request("GET", "/")
         request_under_way, _ = service.gate.accept()
 
@@ -182,4 +182,4 @@ def test_interrupt_ends_the_service_when_the_request_under_way_is_answered(servi
         request_under_way.close()
         response = client.getresponse()
         assert len(response.read()) == LARGE
-    assert service.process.wait(PATIENCE) == 0
+    assert service.process.wait(TIMEOUT) == 0

@@ -3,7 +3,7 @@
 import pytest
 
 from eventmanagement.serving import lanes
-from eventmanagement.serving.lanes import LONGEST_QUEUE, THREADS, Lane, lane_of
+from eventmanagement.serving.lanes import MAX_QUEUE_LENGTH, THREADS, Lane, lane_of
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_lane_of_a_request(method, path, query, lane):
     assert lane_of(method, path, query) is lane
 
 
-def test_health_is_asked_under_the_path_that_the_project_is_mounted_under(monkeypatch):
-    monkeypatch.setattr(lanes, "PREFIX", "/booking")
+def test_health_path_includes_mount_path(monkeypatch):
+    monkeypatch.setattr(lanes, "MOUNT_PATH", "/booking")
 
     assert lane_of("GET", "/booking/healthz", "") is Lane.HEALTH
     assert lane_of("GET", "/healthz", "") is Lane.READS
@@ -49,5 +49,5 @@ def test_health_is_asked_under_the_path_that_the_project_is_mounted_under(monkey
 
 
 def test_every_lane_has_threads_and_a_queue():
-    assert THREADS.keys() == LONGEST_QUEUE.keys() == set(Lane)
+    assert THREADS.keys() == MAX_QUEUE_LENGTH.keys() == set(Lane)
     assert min(THREADS.values()) > 0

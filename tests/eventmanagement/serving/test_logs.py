@@ -61,18 +61,18 @@ def test_every_answer_carries_an_id_of_its_own(client, lines, path):
 
 
 @pytest.mark.parametrize("given", ["", "x" * 65, "two words", 'quote"', "line\nfeed", "ünïcode"])
-def test_id_that_is_not_decent_is_replaced(client, given):
+def test_invalid_request_id_is_replaced(client, given):
     response = client.get("/healthz", HTTP_X_REQUEST_ID=given)
 
     assert response["X-Request-ID"] != given
     assert len(response["X-Request-ID"]) == 32
 
 
-def test_decent_id_is_kept(client):
+def test_valid_request_id_is_kept(client):
     assert client.get("/healthz", headers={"x-request-id": "x" * 64})["X-Request-ID"] == "x" * 64
 
 
-def test_neither_token_nor_password_is_logged(api, bob, as_user, lines, monkeypatch):
+def test_tokens_and_passwords_are_not_logged(api, bob, as_user, lines, monkeypatch):
     api.raise_request_exception = False
     api.post("/api/signup/", {"username": "dave", "password": "correct horse battery"})
     token = api.post("/api/login/", {"username": "dave", "password": "correct horse battery"}).json()["token"]

@@ -12,13 +12,13 @@ import pytest
 from gunicorn.config import Config
 
 from eventmanagement.serving import worker as module
-from eventmanagement.serving.connection import LARGEST_HEAD, State
+from eventmanagement.serving.connection import MAX_HEAD_SIZE, State
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /api/login/ HTTP/1.1\r\nHost: localhost\r\n"
 
 
-class Threads:
+class FakeThreadPool:
     """A fake thread pool: runs each request immediately, or when the test calls ``serve``."""
 
     def __init__(self):
@@ -77,7 +77,7 @@ def worker(clock):
     worker.log.exception = logging.getLogger("test").exception
     worker.alive = True
     worker.wsgi = application
-    worker.tpool = Threads()
+    worker.tpool = FakeThreadPool()
     worker.poller = selectors.DefaultSelector()
     worker.method_queue.init()
     worker.poller.register(worker.method_queue.fileno(), selectors.EVENT_READ, worker.method_queue.run_callbacks)
@@ -179,7 +179,7 @@ def test_requests_sent_together_are_served_in_order(worker, client):
 
 
 @pytest.mark.parametrize("size", [5, 2000])
-def test_body_that_the_application_does_not_read_is_not_part_of_the_next_request(worker, client, size):
+def test_unread_body_is_discarded(worker, client, size):
     worker.wsgi = unread
 
     for _ in range(2):
@@ -191,7 +191,7 @@ def test_body_that_the_application_does_not_read_is_not_part_of_the_next_request
 
 
 @pytest.mark.parametrize("place", ["parse_head", "flush"])
-def test_connection_that_fails_is_dropped_alone(worker, connect, monkeypatch, caplog, place):
+def test_failing_connection_does_not_affect_others(worker, connect, monkeypatch, caplog, place):
     other, failing = connect(), connect()
     monkeypatch.setattr(worker, place, lambda connection: 1 / 0)
     send(worker, failing, GET)
@@ -204,7 +204,7 @@ def test_connection_that_fails_is_dropped_alone(worker, connect, monkeypatch, ca
     assert b"200 OK" in responses(other)[0]
 
 
-def test_request_sent_with_the_connection_is_not_waited_for(worker, listener):
+def test_request_is_read_on_accept(worker, listener):
     with socket.create_connection(listener.getsockname()) as client:
         client.sendall(GET)
         worker.accept(listener)
@@ -212,8 +212,8 @@ def test_request_sent_with_the_connection_is_not_waited_for(worker, listener):
         assert len(worker.tpool.futures) == 1
 
 
-def test_full_lane_refuses_at_once(worker, connect, monkeypatch):
-    monkeypatch.setattr(module, "LONGEST_QUEUE", dict.fromkeys(module.Lane, 1))
+def test_full_queue_is_503(worker, connect, monkeypatch):
+    monkeypatch.setattr(module, "MAX_QUEUE_LENGTH", dict.fromkeys(module.Lane, 1))
     worker.tpool.are_busy = True
     places = module.THREADS[module.Lane.HEALTH] + 1
     clients = [connect() for _ in range(places + 1)]
@@ -228,8 +228,8 @@ def test_full_lane_refuses_at_once(worker, connect, monkeypatch):
     assert len(worker.tpool.futures) == places + 1
 
 
-def test_client_who_says_nothing_is_dropped(worker, client, clock):
-    pass_time(worker, clock, module.FIRST_BYTE - 1)
+def test_silent_client_is_dropped(worker, client, clock):
+    pass_time(worker, clock, module.FIRST_BYTE_TIMEOUT - 1)
     assert worker.connections
 
     pass_time(worker, clock, 1)
@@ -248,7 +248,7 @@ def test_client_who_says_nothing_is_dropped(worker, client, clock):
     ],
     ids=["request line", "header", "body", "huge body"],
 )
-def test_drops_do_not_extend_the_time_of_a_request(worker, client, clock, caplog, begun, drip, seconds):
+def test_slow_sending_does_not_extend_deadline(worker, client, clock, caplog, begun, drip, seconds):
     send(worker, client, begun + drip)
     for _ in range(seconds):
         assert responses(client) == (b"", False)
@@ -263,7 +263,7 @@ def test_drops_do_not_extend_the_time_of_a_request(worker, client, clock, caplog
     assert not [record for record in caplog.records if record.exc_info or record.levelno > logging.INFO]
 
 
-def test_client_who_closes_half_way_leaves_no_trace(worker, client, caplog):
+def test_client_that_disconnects_is_cleaned_up(worker, client, caplog):
     send(worker, client, GET[:-2])
     client.close()
     run(worker)
@@ -315,7 +315,7 @@ def test_idle_connection_is_kept_and_then_dropped(worker, client, clock):
     assert responses(client) == (b"", True)
 
 
-def test_client_who_reads_nothing_takes_no_thread_and_is_dropped(worker, client, clock):
+def test_client_that_does_not_read_blocks_no_thread(worker, client, clock):
     worker.wsgi = lambda environ, start: start("200 OK", [("Content-Length", "50000000")]) and [b"x" * 50_000_000]
     send(worker, client, GET)
     [future] = worker.tpool.futures
@@ -350,7 +350,7 @@ def test_slow_response_arrives_whole(worker, client):
     assert received > 9_000_000
 
 
-def test_client_who_does_not_close_is_closed(worker, client, clock):
+def test_lingering_connection_is_closed(worker, client, clock):
     send(worker, client, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     [connection] = worker.connections
     assert connection.state is State.LINGERING
@@ -360,7 +360,7 @@ def test_client_who_does_not_close_is_closed(worker, client, clock):
     assert not worker.connections
 
 
-def test_what_comes_after_the_end_is_not_kept(worker, client):
+def test_data_after_response_is_discarded(worker, client):
     send(worker, client, b"nonsense\r\n\r\n")
     [connection] = worker.connections
 
@@ -369,7 +369,7 @@ def test_what_comes_after_the_end_is_not_kept(worker, client):
     assert not connection.received
 
 
-def test_body_that_is_expected_is_asked_for_once(worker, client):
+def test_100_continue_is_sent_once(worker, client):
     send(worker, client, POST + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
     assert responses(client)[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -380,7 +380,7 @@ def test_body_that_is_expected_is_asked_for_once(worker, client):
     assert data.endswith(b"hello")
 
 
-def test_body_over_the_limit_that_is_asked_for_is_refused_without_it(worker, client):
+def test_large_body_with_expect_is_refused_unsent(worker, client):
     send(worker, client, POST + b"Expect: 100-continue\r\nContent-Length: 20000000\r\n\r\n")
 
     data, is_closed = responses(client)
@@ -388,13 +388,13 @@ def test_body_over_the_limit_that_is_asked_for_is_refused_without_it(worker, cli
     assert is_closed
 
 
-def test_old_client_is_not_asked_for_its_body(worker, client):
+def test_http_1_0_client_gets_no_100_continue(worker, client):
     send(worker, client, POST.replace(b"1.1", b"1.0") + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
 
     assert responses(client) == (b"", False)
 
 
-def test_body_of_a_read_is_not_kept(worker, client):
+def test_body_of_get_is_discarded(worker, client):
     worker.tpool.are_busy = True
     send(worker, client, GET[:-2] + b"Content-Length: 100000\r\n\r\n" + b"x" * 100_000)
 
@@ -402,7 +402,7 @@ def test_body_of_a_read_is_not_kept(worker, client):
     assert worker.held == 0
 
 
-def test_body_over_the_limit_is_not_kept(worker, client):
+def test_body_over_limit_is_discarded(worker, client):
     send(worker, client, POST + b"Content-Length: 20000000\r\n\r\n" + b"x" * 1_000_000)
     [connection] = worker.connections
     assert connection.held == 0
@@ -416,7 +416,7 @@ def test_body_over_the_limit_is_not_kept(worker, client):
     assert b"\r\nConnection: close\r\n" in responses(client)[0]
 
 
-def test_body_far_over_the_limit_is_not_waited_for(worker, client):
+def test_huge_body_is_refused_at_once(worker, client):
     send(worker, client, POST + b"Content-Length: 9999999999\r\n\r\n")
 
     assert b"\r\nConnection: close\r\n" in responses(client)[0]
@@ -434,7 +434,7 @@ def test_head_over_the_limit_is_431(worker, client):
     send(worker, client, GET[:-2] + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 8000) for n in range(10)))
 
     assert responses(client)[0].startswith(b"HTTP/1.1 431 ")
-    assert max(connection.held for connection in worker.connections) < LARGEST_HEAD
+    assert max(connection.held for connection in worker.connections) < MAX_HEAD_SIZE
 
 
 def test_response_that_fails_half_way_is_500_and_logged(worker, client, caplog):
@@ -493,7 +493,7 @@ def test_worker_out_of_files_makes_room(worker, client, number):
 
 
 @pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN])
-def test_connection_that_fails_before_it_is_accepted_is_passed_over(worker, client, number):
+def test_accept_errors_are_ignored(worker, client, number):
     def refuse():
         raise OSError(number, "gone")
 
@@ -502,7 +502,7 @@ def test_connection_that_fails_before_it_is_accepted_is_passed_over(worker, clie
     assert responses(client) == (b"", False)
 
 
-def test_worker_without_a_listener_ends(worker):
+def test_closed_listener_ends_worker(worker):
     def refuse():
         raise OSError(errno.EBADF, "closed")
 
@@ -511,7 +511,7 @@ def test_worker_without_a_listener_ends(worker):
 
 
 def test_memory_for_requests_is_bounded(worker, connect, monkeypatch):
-    monkeypatch.setattr(module, "MOST_HELD", 250_000)
+    monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 250_000)
     clients = []
     for size in (50_000, 100_000, 60_000, 80_000):
         clients.append(connect())
@@ -521,8 +521,8 @@ def test_memory_for_requests_is_bounded(worker, connect, monkeypatch):
     assert [responses(client)[1] for client in clients] == [False, True, False, False]
 
 
-def test_clients_who_hold_nothing_are_not_dropped_for_memory(worker, connect, monkeypatch):
-    monkeypatch.setattr(module, "MOST_HELD", 150_000)
+def test_idle_connections_are_not_dropped_for_memory(worker, connect, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 150_000)
     worker.tpool.are_busy = True
     idle = connect()
     body = POST + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000
@@ -533,13 +533,13 @@ def test_clients_who_hold_nothing_are_not_dropped_for_memory(worker, connect, mo
     assert [responses(client)[0][:12] for client in clients] == [b"", b"", b"HTTP/1.1 503", b"HTTP/1.1 503"]
     assert responses(idle) == (b"", False)
     assert worker.held <= 150_000
-    monkeypatch.setattr(module, "MOST_HELD", 100_000)
+    monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 100_000)
     send(worker, idle, GET)
     assert len(worker.tpool.queue) == 3
 
 
 def test_memory_for_responses_is_bounded(worker, connect, monkeypatch):
-    monkeypatch.setattr(module, "MOST_HELD", 60_000_000)
+    monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 60_000_000)
     worker.wsgi = lambda environ, start: start("200 OK", [("Content-Length", "50000000")]) and [b"x" * 50_000_000]
     for _ in range(2):
         send(worker, connect(), GET)
@@ -548,13 +548,13 @@ def test_memory_for_responses_is_bounded(worker, connect, monkeypatch):
     assert len(worker.connections) == 1
 
 
-def test_nothing_is_held_in_the_end(worker, client, clock):
+def test_buffers_are_empty_after_requests(worker, client, clock):
     send(worker, client, POST + b"Content-Length: 5\r\n\r\nhello" + GET)
 
     assert worker.held == 0
 
 
-def test_stopping_worker_gives_idle_clients_a_moment(worker, client, clock):
+def test_idle_connections_get_short_deadline_on_shutdown(worker, client, clock):
     send(worker, client, GET)
     worker.alive = False
     worker._cap_keepalive(clock.now + 2)
@@ -563,7 +563,7 @@ def test_stopping_worker_gives_idle_clients_a_moment(worker, client, clock):
     assert b"\r\nConnection: close\r\n" in responses(client)[0]
 
 
-def test_stopping_worker_waits_for_no_client(worker, client, clock):
+def test_shutdown_shortens_client_deadlines(worker, client, clock):
     send(worker, client, POST + b"Content-Length: 1000\r\n\r\n")
     worker.alive = False
     worker._cap_keepalive(clock.now + 2)
@@ -581,7 +581,7 @@ def test_tls_is_refused_at_the_start():
         module.Worker.check_config(config, None)
 
 
-def test_connection_that_another_took_meanwhile_is_not_missed(worker, listener):
+def test_connection_accepted_by_other_worker_is_ignored(worker, listener):
     worker.accept(listener)
 
     assert not worker.connections
