@@ -167,7 +167,7 @@ def test_admin_password_change_does_not_hash_long_password(hashed):
     ],
 )
 def test_long_header_is_neither_parsed_nor_looked_up(api, monkeypatch, header, status):
-    monkeypatch.setattr(tokens, "KEY", None)
+    monkeypatch.setattr(tokens, "TOKEN_PATTERN", None)
     if len(header) > 100:
         monkeypatch.setattr("rest_framework.authentication.get_authorization_header", None)
 
