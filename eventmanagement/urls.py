@@ -1,7 +1,8 @@
 """The URLs of the project.
 
 Each API endpoint has a long path and a short path. Both come from the original design, which listed two tables
-of paths. The OpenAPI document only contains the long paths.
+of paths. The OpenAPI document only contains the long paths. ``reverse("login")`` returns the long path and
+``reverse("short:login")`` the short one.
 """
 
 from django.contrib import admin
@@ -17,15 +18,19 @@ from reservation.views import AttendeeListView
 # The documentation is public, even if reading events needs a token.
 DOCUMENTATION = {"authentication_classes": [], "permission_classes": [AllowAny], "http_method_names": ["get", "head"]}
 
+short_paths = [
+    path("", include("authentication.urls")),
+    path("", include("event.urls")),
+    path("events/<int:event_id>/reservations/", AttendeeListView.as_view(), name="event-reservations"),
+    path("", include("reservation.urls")),
+]
+
 urlpatterns = [
     path("api/authentication/", include("authentication.urls")),
     path("api/event/", include("event.urls")),
-    path("api/event/events/<int:event_id>/total-reservations/", AttendeeListView.as_view()),
+    path("api/event/events/<int:event_id>/total-reservations/", AttendeeListView.as_view(), name="event-reservations"),
     path("api/reservation/", include("reservation.urls")),
-    path("api/", include("authentication.urls")),
-    path("api/", include("event.urls")),
-    path("api/events/<int:event_id>/reservations/", AttendeeListView.as_view()),
-    path("api/", include("reservation.urls")),
+    path("api/", include((short_paths, "short"))),
     path("api/<path:path>", unknown_path),
     path("admin/", admin.site.urls),
     path("docs/swagger/", SpectacularSwaggerSplitView.as_view(**DOCUMENTATION), name="swagger"),

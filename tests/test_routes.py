@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 import pytest
-from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver, resolve
+from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver, resolve, reverse
 
-from tests.conftest import SHORT
+from tests.conftest import LONG, SHORT
 from tests.ledger import assert_balanced
 from tests.openapi import DocumentedClient, long_path
 
@@ -47,6 +47,34 @@ def test_short_path_leads_to_the_view_of_the_long_one(path):
 
 def test_each_long_path_has_one_short_path():
     assert sorted(map(long_path, SHORT_PATHS)) == sorted(LONG_PATHS)
+
+
+# The name of each route, with the attribute of ``Routes`` that has its path, or makes it from an id.
+NAMES = {
+    "signup": "signup",
+    "login": "login",
+    "logout": "logout",
+    "event-list": "events",
+    "event-detail": "event",
+    "event-reservations": "attendees",
+    "reservation-list": "reservations",
+    "reservation-detail": "reservation",
+}
+
+
+@pytest.mark.parametrize(("name", "attribute"), NAMES.items(), ids=NAMES)
+def test_names_lead_to_both_paths(name, attribute):
+    paths = [getattr(routes, attribute) for routes in (LONG, SHORT)]
+    arguments = [] if isinstance(paths[0], str) else [7]
+
+    reversed_paths = [reverse(name, args=arguments), reverse(f"short:{name}", args=arguments)]
+
+    assert reversed_paths == [path(*arguments) if arguments else path for path in paths]
+
+
+def test_each_path_has_a_name():
+    assert {resolve(path).view_name for path in LONG_PATHS} == set(NAMES)
+    assert {resolve(path).view_name for path in SHORT_PATHS} == {f"short:{name}" for name in NAMES}
 
 
 def test_short_paths_serve_from_sign_up_to_log_out():
