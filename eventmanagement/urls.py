@@ -6,7 +6,7 @@ of paths. The OpenAPI document only contains the long paths. ``reverse("login")`
 """
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
@@ -18,7 +18,7 @@ from reservation.views import AttendeeListView
 # The documentation is public, even if reading events needs a token.
 DOCUMENTATION = {"authentication_classes": [], "permission_classes": [AllowAny], "http_method_names": ["get", "head"]}
 
-short_paths = [
+short_paths: list[URLPattern | URLResolver] = [
     path("", include("authentication.urls")),
     path("", include("event.urls")),
     path("events/<int:event_id>/reservations/", AttendeeListView.as_view(), name="event-reservations"),
