@@ -21,8 +21,8 @@ class TokenAuthenticationScheme(TokenScheme):
         definition: dict[str, str] = super().get_security_definition(auto_schema)
         return definition | {
             "description": "Log in, then enter the word `Token`, a space and the token from the response: "
-            f"`Token {TOKEN}`. It is sent in the `Authorization` header. The token becomes invalid when you log out "
-            "or change your password."
+            f"`Token {TOKEN}`. It is sent in the `Authorization` header. `Bearer` instead of `Token` works too. The "
+            "token becomes invalid when you log out or change your password."
         }
 
 

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from rest_framework import authentication
 from rest_framework.authtoken.models import Token
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, ErrorDetail
 from rest_framework.request import Request
 
 from eventmanagement.database.errors import Unavailable
@@ -16,8 +16,11 @@ from eventmanagement.database.queries import PreparedQuery
 # The format of Token.generate_key: twenty random bytes in hexadecimal.
 TOKEN_LENGTH = 40
 TOKEN_PATTERN = re.compile("[0-9a-f]+")
-# In characters: enough for the keyword, several spaces and the key.
+# The words that may stand before a token: REST framework's own, and the one of RFC 6750.
+SCHEMES = {"token", "bearer"}
+# In characters: enough for the scheme, several spaces and the token.
 MAX_HEADER_LENGTH = 100
+HEADER_FORMAT = "Send it as `Authorization: Token <token>`."
 # How many times a login compares the password hash that it checked with the stored one. A second time is needed
 # if another login has upgraded the hash meanwhile.
 MAX_ATTEMPTS = 3
@@ -28,24 +31,41 @@ USER_BY_TOKEN = PreparedQuery(
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """REST framework's TokenAuthentication, but queries the database only for strings that can be a token."""
+    """Reads ``Authorization: Token <token>`` and ``Bearer <token>``. Only looks up a string that can be a token.
+
+    A header of another scheme is ignored, because it may be meant for a proxy in front of the server. If the request
+    needs a token, the response says what is wrong with the header (``explain``).
+    """
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
-        if len(header) <= MAX_HEADER_LENGTH:
-            return super().authenticate(request)
-        # The header is too long for a valid token. As in the parent class, other schemes are ignored.
-        if header[: len(self.keyword) + 1].strip().lower() == self.keyword.lower():
-            raise AuthenticationFailed("Invalid token.")
-        return None
+        words = header[:MAX_HEADER_LENGTH].split()
+        if not words or words[0].lower() not in SCHEMES:
+            return None
+        if len(header) > MAX_HEADER_LENGTH:
+            raise AuthenticationFailed("The Authorization header is too long.")
+        if len(words) == 1:
+            raise AuthenticationFailed(f"The Authorization header has no token. {HEADER_FORMAT}")
+        if len(words) > 2:
+            raise AuthenticationFailed(f"The token in the Authorization header has spaces. {HEADER_FORMAT}")
+        return self.authenticate_credentials(words[1])
 
     def authenticate_credentials(self, key: str) -> tuple[User, Token]:
         user = len(key) == TOKEN_LENGTH and TOKEN_PATTERN.fullmatch(key) and USER_BY_TOKEN.first(key=key)
         if not user:
-            raise AuthenticationFailed("Invalid token.")
+            raise AuthenticationFailed("The token is invalid. Log in to get a new one.")
         if not user.is_active:
-            raise AuthenticationFailed("User inactive or deleted.")
+            raise AuthenticationFailed("This account is inactive.")
         return user, Token(key=key, user=user)
+
+    def explain(self, request: Request) -> ErrorDetail | None:
+        """Return what is wrong with a header that ``authenticate`` ignored. None if there is no such header."""
+        words = request.META.get("HTTP_AUTHORIZATION", "")[:MAX_HEADER_LENGTH].split()
+        if not words or words[0].lower() in SCHEMES:
+            return None
+        # Neither message repeats the header, which may hold a secret.
+        reason = "has no scheme before the token" if len(words) == 1 else "has an unknown scheme"
+        return ErrorDetail(f"The Authorization header {reason}. {HEADER_FORMAT}", AuthenticationFailed.default_code)
 
 
 def get_or_create_token(user: User, password: str) -> Token | None:

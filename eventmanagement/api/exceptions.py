@@ -1,12 +1,13 @@
 """The API's exception handler."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError
 from django.http import UnreadablePostError
 from rest_framework import status
-from rest_framework.exceptions import NotAuthenticated, ParseError, Throttled
+from rest_framework.exceptions import ErrorDetail, NotAuthenticated, ParseError, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_framework_handler
@@ -25,6 +26,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     - A Refusal is 400, with its code.
     - TooManyAttempts is 429, with its code and Retry-After.
     - A request body that could not be read is 400.
+    - A 401 says what is wrong with the Authorization header, if there is one.
     - An IntegrityError because the request's user has been deleted is 401, like the user's next request.
     """
     if isinstance(error, TooManyAttempts):
@@ -35,6 +37,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         return Response(refusal_body(error), status.HTTP_400_BAD_REQUEST)
     if isinstance(error, IntegrityError) and _is_account_gone(context["request"]):
         error = NotAuthenticated()
+    elif isinstance(error, NotAuthenticated):
+        error.detail = _what_is_wrong_with_header(context["request"]) or error.detail
     elif isinstance(error, UnreadablePostError):
         error = ParseError("The request body could not be read.")
     response = rest_framework_handler(error, context)
@@ -46,3 +50,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 def _is_account_gone(request: Request) -> bool:
     user = request.user
     return user.is_authenticated and not get_user_model().objects.filter(pk=user.pk).exists()
+
+
+def _what_is_wrong_with_header(request: Request) -> ErrorDetail | None:
+    """Return what the authenticator of this project says about a header that it ignored, or None."""
+    for authenticator in request.authenticators or ():
+        explain: Callable[[Request], ErrorDetail | None] | None = getattr(authenticator, "explain", None)
+        if explain:
+            return explain(request)
+    return None

@@ -21,6 +21,8 @@ HEADERS = {
     "Cookie, backslashes": ("HTTP_COOKIE", lambda length: 'a="' + "\\" * length + '"'),
     "Cookie, quotes": ("HTTP_COOKIE", lambda length: 'a="' + '\\"' * (length // 2) + '"'),
     "Cookie, octal": ("HTTP_COOKIE", lambda length: 'a="' + "\\101" * (length // 4) + '"'),
+    "Authorization, words": ("HTTP_AUTHORIZATION", lambda length: "a " * (length // 2)),
+    "Authorization, letters": ("HTTP_AUTHORIZATION", lambda length: "a" * length),
     "If-None-Match, commas": ("HTTP_IF_NONE_MATCH", lambda length: "," * length),
     "If-None-Match, tags": ("HTTP_IF_NONE_MATCH", lambda length: '"a",' * (length // 4)),
 }
