@@ -1,9 +1,11 @@
 """Token authentication, and creating and revoking tokens."""
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from django.contrib.auth.hashers import check_password
-from django.contrib.auth.models import User
+from django.contrib.auth.models import User, update_last_login
 from django.db import IntegrityError, transaction
 from rest_framework import authentication
 from rest_framework.authtoken.models import Token
@@ -13,6 +15,8 @@ from rest_framework.request import Request
 from eventmanagement.database.errors import Unavailable
 from eventmanagement.database.queries import PreparedQuery
 
+T = TypeVar("T")
+
 # The format of Token.generate_key: twenty random bytes in hexadecimal.
 TOKEN_LENGTH = 40
 TOKEN_PATTERN = re.compile("[0-9a-f]+")
@@ -21,8 +25,8 @@ SCHEMES = {"token", "bearer"}
 # In characters: enough for the scheme, several spaces and the token.
 MAX_HEADER_LENGTH = 100
 HEADER_FORMAT = "Send it as `Authorization: Token <token>`."
-# How many times a login compares the password hash that it checked with the stored one. A second time is needed
-# if another login has upgraded the hash meanwhile.
+# How many times a login, or another change of an account, compares the password hash that it checked with the stored
+# one. A second time is needed if another login has upgraded the hash meanwhile.
 MAX_ATTEMPTS = 3
 # Loads only the fields of the user that every request needs. Django loads the others on access.
 USER_BY_TOKEN = PreparedQuery(
@@ -69,31 +73,46 @@ class TokenAuthentication(authentication.TokenAuthentication):
 
 
 def get_or_create_token(user: User, password: str) -> Token | None:
-    """Return the token of a user whose password has just been checked. Creates the token if there is none.
+    """Return the token of a user who has just logged in, and set ``last_login``. Creates the token if there is none.
 
-    Returns None if the password was changed, or the user was deactivated or deleted, since the check. The user's
-    row is locked here: a concurrent change of the user waits for the lock, and then finds the token and revokes it.
-    Raises Unavailable after MAX_ATTEMPTS attempts that were interrupted by concurrent changes.
+    Returns None if the password is no longer right. See ``if_password_is_still_right``.
+    """
+
+    def log_in(current: User) -> Token:
+        update_last_login(None, current)  # type: ignore[arg-type]  # Django does not use the sender.
+        return Token.objects.get_or_create(user=current)[0]
+
+    return if_password_is_still_right(user, password, log_in)
+
+
+def if_password_is_still_right(user: User, password: str, action: Callable[[User], T]) -> T | None:
+    """Call ``action`` with a user whose password has just been checked. Returns its result.
+
+    Returns None if the password was changed, or the user was deactivated or deleted, since the check. The action runs
+    in a transaction that locks the user's row: a concurrent change of the user waits for the lock, and then finds what
+    the action did. If the transaction fails with an IntegrityError, it is repeated. Raises Unavailable after
+    MAX_ATTEMPTS attempts that were interrupted by concurrent changes.
     """
     checked = user.password
     for _ in range(MAX_ATTEMPTS):
         try:
             with transaction.atomic():
+                # No key: bookings of this user don't wait for the lock. They reference the user, and they hold the
+                # lock of an event, for which the action may wait.
                 current = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
                 if current is None:
                     return None
                 if current.password == checked:
-                    return Token.objects.get_or_create(user=current)[0]
+                    return action(current)
         except IntegrityError:
-            # Between two queries of get_or_create, other code created a token without locking the user, and a
-            # logout deleted it again.
+            # Other code, which does not lock the user, created or deleted a row that references the user.
             continue
         # The hash has changed. If another login upgraded it, the password still matches. This check is outside
         # the transaction because hashing is too slow to hold a row lock.
         if not check_password(password, current.password):
             return None
         checked = current.password
-    raise Unavailable("the password or the token of this user changed during every attempt")
+    raise Unavailable("the account changed during every attempt")
 
 
 def revoke_token(user: User) -> None:

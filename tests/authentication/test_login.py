@@ -6,6 +6,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import MD5PasswordHasher, check_password, make_password
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
@@ -46,6 +47,32 @@ def test_login_gives_a_token_that_works(api, routes, dave):
 
 def test_second_login_gives_the_same_token(api, routes, dave):
     assert right(api, routes).json() == right(api, routes).json()
+
+
+def test_login_sets_last_login(api, routes, dave):
+    before = timezone.now()
+
+    right(api, routes)
+
+    assert before <= User.objects.get().last_login <= timezone.now()
+
+
+def test_failed_login_does_not_set_last_login(api, routes, dave):
+    wrong(api, routes)
+
+    assert User.objects.get().last_login is None
+
+
+def test_only_a_login_sets_last_login(api, routes, dave):
+    token = right(api, routes).json()["token"]
+    User.objects.update(last_login=None)
+
+    with CaptureQueriesContext(connection) as statements:
+        api.get(routes.reservations, headers={"authorization": f"Token {token}"})
+        api.post(routes.logout, headers={"authorization": f"Token {token}"})
+
+    assert User.objects.get().last_login is None
+    assert not any(statement["sql"].startswith("UPDATE") for statement in statements)
 
 
 def test_username_is_normalized(api, routes, dave):
@@ -363,6 +390,7 @@ def test_account_changed_during_login_is_refused(api, routes, dave, meanwhile, c
     assert response.status_code == 400
     assert response.json() == {"non_field_errors": ["The username or the password is wrong."]}
     assert not Token.objects.exists()
+    assert not User.objects.filter(last_login__isnull=False).exists()
 
 
 def test_concurrent_hash_upgrade_does_not_break_login(api, routes, dave, meanwhile):

@@ -222,6 +222,18 @@ def test_other_changes_of_an_account_keep_the_token(as_user, bob):
     assert is_authenticated(client)
 
 
+def test_admin_resets_a_forgotten_password(api, bob):
+    bob.set_password("correct horse battery")
+    bob.save()
+    account = {"username": "bob", "password": "correct horse battery"}
+    assert api.post(LONG.login, account).status_code == 200
+
+    in_the_admin(bob)
+
+    assert api.post(LONG.login, account).status_code == 400
+    assert api.post(LONG.login, account | {"password": NEW}).status_code == 200
+
+
 def test_admin_shows_password_help_text(bob):
     page = superuser().get(reverse("admin:auth_user_password_change", args=[bob.pk])).content.decode()
 
