@@ -1,15 +1,20 @@
-"""The OpenAPI descriptions of sign-up, login and logout."""
+"""The OpenAPI descriptions of sign-up, login, logout and the user's own account."""
 
 from typing import Any
 
 from drf_spectacular.authentication import TokenScheme
-from drf_spectacular.utils import extend_schema_serializer
 
-from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
-from authentication.views import LoginView, LogoutView, SignupView
+from authentication.serializers import AccountSerializer, CredentialsSerializer, TokenSerializer
+from authentication.views import (
+    LoginView,
+    LogoutView,
+    MeView,
+    SignupView,
+)
 from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, bad_request, describe, operation
 
 CREDENTIALS = {"username": "alice", "password": "correct-horse-battery"}
+ACCOUNT = {"id": 1, "username": "alice", "email": "alice@example.org"}
 TOKEN = "5e8f0c3d1b7a49e2864fd05c9ab37e16d2c480f5"  # noqa: S105 (an example)
 
 
@@ -26,8 +31,6 @@ class TokenAuthenticationScheme(TokenScheme):
         }
 
 
-extend_schema_serializer(component_name="Account")(SignupSerializer)
-
 describe(
     SignupView,
     post=operation(
@@ -37,8 +40,8 @@ describe(
         tags=["Authentication"],
         auth=[],
         sends=CREDENTIALS | {"email": "alice@example.org"},
-        returns={"id": 1, "username": "alice", "email": "alice@example.org"},
-        responses={201: SignupSerializer}
+        returns=ACCOUNT,
+        responses={201: AccountSerializer}
         | bad_request(fields={"username": ["A user with that username already exists."]})
         | THROTTLED,
     ),
@@ -71,5 +74,28 @@ describe(
         tags=["Authentication"],
         request=None,
         responses={204: None} | NEEDS_TOKEN,
+    ),
+)
+
+describe(
+    MeView,
+    get=operation(
+        "account_retrieve",
+        "Get your account",
+        description="Returns your id, username and email address. `organizer` in an event is such an id.",
+        tags=["Authentication"],
+        returns=ACCOUNT,
+        responses={200: AccountSerializer} | NEEDS_TOKEN,
+    ),
+    patch=operation(
+        "account_update",
+        "Change your email address",
+        description="Only the email address can be changed. An empty one removes it.",
+        tags=["Authentication"],
+        sends={"email": "alice@example.org"},
+        returns=ACCOUNT,
+        responses={200: AccountSerializer}
+        | bad_request(fields={"email": ["Enter a valid email address."]})
+        | NEEDS_TOKEN,
     ),
 )

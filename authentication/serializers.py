@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
+from authentication.accounts import change_email
 from authentication.hashers import MAX_PASSWORD_LENGTH
 from eventmanagement.api.fields import CharField, ModelSerializer
 
@@ -31,6 +32,29 @@ class PasswordField(CharField):
         super().__init__(write_only=True, trim_whitespace=False, max_length=MAX_PASSWORD_LENGTH, style=style, **options)
 
 
+def validate_new_password(field: str, password: str, user: User) -> None:
+    """Run Django's password validators, which compare the password with the user's name and email address.
+
+    Raises ValidationError with the messages on this field.
+    """
+    try:
+        password_validation.validate_password(password, user)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from None
+
+
+class AccountSerializer(ModelSerializer[User]):
+    class Meta:
+        model = User
+        fields = ["id", "username", "email"]
+        read_only_fields = ["username"]
+
+    def update(self, user: User, changes: dict[str, Any]) -> User:
+        if "email" in changes:
+            change_email(user, changes["email"])
+        return user
+
+
 class SignupSerializer(ModelSerializer[User]):
     username = UsernameField(
         max_length=MAX_USERNAME_LENGTH,
@@ -44,12 +68,8 @@ class SignupSerializer(ModelSerializer[User]):
         fields = ["id", "username", "email", "password"]
 
     def validate(self, account: dict[str, Any]) -> dict[str, Any]:
-        """Run Django's password validators. They get the user, to compare the password with the username and email."""
         user = User(username=account["username"], email=account.get("email", ""))
-        try:
-            password_validation.validate_password(account["password"], user)
-        except DjangoValidationError as error:
-            raise serializers.ValidationError({"password": error.messages}) from None
+        validate_new_password("password", account["password"], user)
         return account
 
     def create(self, account: dict[str, Any]) -> User:

@@ -24,6 +24,7 @@ TOKEN_PATTERN = re.compile("[0-9a-f]+")
 SCHEMES = {"token", "bearer"}
 # In characters: enough for the scheme, several spaces and the token.
 MAX_HEADER_LENGTH = 100
+INVALID_TOKEN = "The token is invalid. Log in to get a new one."  # noqa: S105 (a message)
 HEADER_FORMAT = "Send it as `Authorization: Token <token>`."
 # How many times a login, or another change of an account, compares the password hash that it checked with the stored
 # one. A second time is needed if another login has upgraded the hash meanwhile.
@@ -57,7 +58,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
     def authenticate_credentials(self, key: str) -> tuple[User, Token]:
         user = len(key) == TOKEN_LENGTH and TOKEN_PATTERN.fullmatch(key) and USER_BY_TOKEN.first(key=key)
         if not user:
-            raise AuthenticationFailed("The token is invalid. Log in to get a new one.")
+            raise AuthenticationFailed(INVALID_TOKEN)
         if not user.is_active:
             raise AuthenticationFailed("This account is inactive.")
         return user, Token(key=key, user=user)

@@ -1,17 +1,23 @@
 from django.conf import settings
 from django.contrib.auth.models import User
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
-from rest_framework.generics import CreateAPIView, GenericAPIView
+from rest_framework.exceptions import AuthenticationFailed, ValidationError
+from rest_framework.generics import CreateAPIView, GenericAPIView, RetrieveUpdateAPIView
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from authentication.login import log_in
 from authentication.models import AttemptWindow
-from authentication.serializers import CredentialsSerializer, SignupSerializer, TokenSerializer
-from authentication.tokens import get_or_create_token
+from authentication.serializers import (
+    AccountSerializer,
+    CredentialsSerializer,
+    SignupSerializer,
+    TokenSerializer,
+)
+from authentication.tokens import INVALID_TOKEN, get_or_create_token
 from eventmanagement.api.mixins import MethodNotAllowedFirstMixin
 from eventmanagement.serving.client_ip import client_ip
 
@@ -52,3 +58,25 @@ class LogoutView(MethodNotAllowedFirstMixin, APIView):
     def post(self, request: Request) -> Response:
         request.auth.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MeView(MethodNotAllowedFirstMixin, RetrieveUpdateAPIView[User]):
+    """The user's own account."""
+
+    queryset = User.objects.only("id", "username", "email")
+    serializer_class = AccountSerializer
+    permission_classes = [IsAuthenticated]
+    http_method_names = ["get", "head", "patch"]
+
+    def get_object(self) -> User:
+        # The authentication loads no email address.
+        user = self.get_queryset().filter(pk=self.request.user.pk).first()  # type: ignore[misc]  # Not None here.
+        if user is None:
+            raise AuthenticationFailed(INVALID_TOKEN)
+        return user
+
+    def perform_update(self, serializer: BaseSerializer[User]) -> None:
+        try:
+            serializer.save()
+        except User.DoesNotExist:
+            raise AuthenticationFailed(INVALID_TOKEN) from None

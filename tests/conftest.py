@@ -33,6 +33,7 @@ class Routes:
     signup: str
     login: str
     logout: str
+    me: str
     events: str
     reservations: str
     attendees_of: str
@@ -51,6 +52,7 @@ LONG = Routes(
     signup="/api/authentication/signup/",
     login="/api/authentication/login/",
     logout="/api/authentication/logout/",
+    me="/api/authentication/me/",
     events="/api/event/events/",
     reservations="/api/reservation/reservations/",
     attendees_of="total-reservations",
@@ -59,6 +61,7 @@ SHORT = Routes(
     signup="/api/signup/",
     login="/api/login/",
     logout="/api/logout/",
+    me="/api/me/",
     events="/api/events/",
     reservations="/api/reservations/",
     attendees_of="reservations",

@@ -6,7 +6,6 @@ from django.contrib.auth.models import User
 from tests.ledger import assert_balanced
 
 EVENT = {"title": "Other", "capacity": 20, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
-
 # Bob attends Alice's event. Carol is a stranger to both. Staff have the same rights as Carol.
 ROLES = ("anonymous", "stranger", "attendee", "organizer", "staff")
 RIGHTS = [
@@ -21,6 +20,8 @@ RIGHTS = [
     ("GET", "reservation", None, (401, 404, 200, 404, 404)),
     ("DELETE", "reservation", None, (401, 404, 204, 404, 404)),
     ("POST", "logout", None, (401, 204, 204, 204, 204)),
+    ("GET", "me", None, (401, 200, 200, 200, 200)),
+    ("PATCH", "me", {"email": "other@example.org"}, (401, 200, 200, 200, 200)),
 ]
 CASES = [
     pytest.param(method, name, body, role, status, id=f"{role} {method} {name}")

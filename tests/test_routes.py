@@ -54,6 +54,7 @@ NAMES = {
     "signup": "signup",
     "login": "login",
     "logout": "logout",
+    "me": "me",
     "event-list": "events",
     "event-detail": "event",
     "event-reservations": "attendees",
@@ -97,5 +98,8 @@ def test_short_paths_serve_from_sign_up_to_log_out():
     assert client.delete(SHORT.reservation(reservation["id"])).status_code == 204
     assert_balanced()
     assert client.delete(SHORT.event(event["id"])).status_code == 204
+    assert client.get(SHORT.me).json()["username"] == "dave"
+    changed = client.patch(SHORT.me, {"email": "dave@example.org"}).json()
+    assert changed["email"] == "dave@example.org"
     assert client.post(SHORT.logout).status_code == 204
     assert client.get(SHORT.reservations).status_code == 401

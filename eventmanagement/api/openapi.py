@@ -25,6 +25,8 @@ OPERATIONS = [
     "signup",
     "login",
     "logout",
+    "account_retrieve",
+    "account_update",
     "event_list",
     "event_create",
     "event_retrieve",

@@ -47,6 +47,8 @@ def routes(event):
         ("POST", "/api/authentication/signup/", ACCOUNT),
         ("POST", "/api/authentication/login/", ACCOUNT),
         ("POST", "/api/authentication/logout/", None),
+        ("GET", "/api/authentication/me/", None),
+        ("PATCH", "/api/authentication/me/", {"email": "alice@example.org"}),
         ("GET", "/api/event/events/", None),
         ("POST", "/api/event/events/", EVENT),
         ("GET", f"/api/event/events/{event}/", None),

@@ -24,6 +24,7 @@ TABLE = {
     "signup": {"POST"},
     "login": {"POST"},
     "logout": {"POST"},
+    "me": {"GET", "HEAD", "PATCH"},
     "events": {"GET", "HEAD", "POST"},
     "event": {"GET", "HEAD", "PUT", "PATCH", "DELETE"},
     "attendees": {"GET", "HEAD"},
