@@ -1,6 +1,11 @@
 """Changing an account."""
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import password_changed
+from rest_framework.authtoken.models import Token
+
+from authentication.tokens import if_password_is_still_right
 
 
 def change_email(user: User, email: str) -> None:
@@ -9,3 +14,22 @@ def change_email(user: User, email: str) -> None:
     # save() would raise a DatabaseError for a user who has been deleted.
     if not User.objects.filter(pk=user.pk).update(email=user.email):
         raise User.DoesNotExist
+
+
+def change_password(user: User, password: str, new_password: str) -> Token | None:
+    """Set the new password of a user whose password has just been checked. Returns a new token.
+
+    Every earlier token and session becomes invalid. Returns None if the password is no longer right, for example
+    because another request has changed it. Raises Unavailable.
+    """
+    # Hash before the transaction begins, because hashing is too slow to hold a row lock.
+    new_hash = make_password(new_password)
+
+    def change(current: User) -> Token:
+        current.password = new_hash
+        current.save(update_fields=["password"])
+        # save() only calls this after set_password(), which would hash here. It revokes the token.
+        password_changed(new_password, current)
+        return Token.objects.create(user=current)
+
+    return if_password_is_still_right(user, password, change)

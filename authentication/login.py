@@ -42,5 +42,15 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> User
     return user
 
 
+def confirm_password(request: Request, password: str) -> User | None:
+    """Return the user of the request if this is their password, or None.
+
+    The limits are those of ``log_in``, which counts this as a login. Raises TooManyAttempts.
+    """
+    user = log_in(request, request.user.username, password)
+    # The username may belong to another user since the request was authenticated.
+    return user if user and user.pk == request.user.pk else None
+
+
 def _attempt_limit(failures: Rate | None) -> Rate | None:
     return failures and failures._replace(limit=ATTEMPT_LIMIT_FACTOR * failures.limit)

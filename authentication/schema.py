@@ -6,9 +6,11 @@ from drf_spectacular.authentication import TokenScheme
 
 from authentication.serializers import AccountSerializer, CredentialsSerializer, TokenSerializer
 from authentication.views import (
+    WRONG_PASSWORD,
     LoginView,
     LogoutView,
     MeView,
+    PasswordView,
     SignupView,
 )
 from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, bad_request, describe, operation
@@ -97,5 +99,22 @@ describe(
         responses={200: AccountSerializer}
         | bad_request(fields={"email": ["Enter a valid email address."]})
         | NEEDS_TOKEN,
+    ),
+)
+
+describe(
+    PasswordView,
+    post=operation(
+        "password_change",
+        "Change your password",
+        description="Returns a new token. Every earlier token and session of the account becomes invalid. A wrong old "
+        "password counts as a failed login.",
+        tags=["Authentication"],
+        sends={"old_password": CREDENTIALS["password"], "new_password": "staple-and-battery"},
+        returns={"token": TOKEN},
+        responses={200: TokenSerializer}
+        | bad_request(fields={"old_password": [WRONG_PASSWORD]})
+        | NEEDS_TOKEN
+        | THROTTLED,
     ),
 )

@@ -92,5 +92,10 @@ class CredentialsSerializer(serializers.Serializer[Any]):
     password = PasswordField()
 
 
+class PasswordChangeSerializer(serializers.Serializer[Any]):
+    old_password = PasswordField()
+    new_password = PasswordField()
+
+
 class TokenSerializer(serializers.Serializer[Any]):
     token = serializers.CharField(source="key")

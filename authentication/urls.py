@@ -1,10 +1,11 @@
 from django.urls import path
 
-from authentication.views import LoginView, LogoutView, MeView, SignupView
+from authentication.views import LoginView, LogoutView, MeView, PasswordView, SignupView
 
 urlpatterns = [
     path("signup/", SignupView.as_view(), name="signup"),
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("me/", MeView.as_view(), name="me"),
+    path("password/", PasswordView.as_view(), name="password"),
 ]

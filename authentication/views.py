@@ -9,17 +9,22 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from authentication.login import log_in
+from authentication.accounts import change_password
+from authentication.login import confirm_password, log_in
 from authentication.models import AttemptWindow
 from authentication.serializers import (
     AccountSerializer,
     CredentialsSerializer,
+    PasswordChangeSerializer,
     SignupSerializer,
     TokenSerializer,
+    validate_new_password,
 )
 from authentication.tokens import INVALID_TOKEN, get_or_create_token
 from eventmanagement.api.mixins import MethodNotAllowedFirstMixin
 from eventmanagement.serving.client_ip import client_ip
+
+WRONG_PASSWORD = "The password is wrong."  # noqa: S105 (a message)
 
 
 class SignupView(MethodNotAllowedFirstMixin, CreateAPIView[User]):
@@ -80,3 +85,21 @@ class MeView(MethodNotAllowedFirstMixin, RetrieveUpdateAPIView[User]):
             serializer.save()
         except User.DoesNotExist:
             raise AuthenticationFailed(INVALID_TOKEN) from None
+
+
+class PasswordView(MethodNotAllowedFirstMixin, GenericAPIView[User]):
+    serializer_class = PasswordChangeSerializer
+    permission_classes = [IsAuthenticated]
+    http_method_names = ["post"]
+
+    def post(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        old, new = serializer.validated_data["old_password"], serializer.validated_data["new_password"]
+        user = confirm_password(request, old)
+        if user:
+            validate_new_password("new_password", new, user)
+        token = user and change_password(user, old, new)
+        if token is None:
+            raise ValidationError({"old_password": [WRONG_PASSWORD]})
+        return Response(TokenSerializer(token).data)

@@ -34,6 +34,7 @@ class Routes:
     login: str
     logout: str
     me: str
+    password: str
     events: str
     reservations: str
     attendees_of: str
@@ -53,6 +54,7 @@ LONG = Routes(
     login="/api/authentication/login/",
     logout="/api/authentication/logout/",
     me="/api/authentication/me/",
+    password="/api/authentication/password/",
     events="/api/event/events/",
     reservations="/api/reservation/reservations/",
     attendees_of="total-reservations",
@@ -62,6 +64,7 @@ SHORT = Routes(
     login="/api/login/",
     logout="/api/logout/",
     me="/api/me/",
+    password="/api/password/",
     events="/api/events/",
     reservations="/api/reservations/",
     attendees_of="reservations",

@@ -1,11 +1,14 @@
 """The access rights of each role for every route and method, as one table."""
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
 from tests.ledger import assert_balanced
 
 EVENT = {"title": "Other", "capacity": 20, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
+PASSWORD = "correct horse battery"
+
 # Bob attends Alice's event. Carol is a stranger to both. Staff have the same rights as Carol.
 ROLES = ("anonymous", "stranger", "attendee", "organizer", "staff")
 RIGHTS = [
@@ -22,6 +25,7 @@ RIGHTS = [
     ("POST", "logout", None, (401, 204, 204, 204, 204)),
     ("GET", "me", None, (401, 200, 200, 200, 200)),
     ("PATCH", "me", {"email": "other@example.org"}, (401, 200, 200, 200, 200)),
+    ("POST", "password", {"old_password": PASSWORD, "new_password": "another one"}, (401, 200, 200, 200, 200)),
 ]
 CASES = [
     pytest.param(method, name, body, role, status, id=f"{role} {method} {name}")
@@ -31,8 +35,10 @@ CASES = [
 
 
 @pytest.fixture
-def clients(api, as_user, alice, bob, carol):
+def clients(settings, api, as_user, alice, bob, carol):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     staff = User.objects.create_superuser("staff", "staff@example.org")
+    User.objects.update(password=make_password(PASSWORD))
     people = {"stranger": carol, "attendee": bob, "organizer": alice, "staff": staff}
     return {"anonymous": api} | {role: as_user(person) for role, person in people.items()}
 

@@ -55,6 +55,7 @@ NAMES = {
     "login": "login",
     "logout": "logout",
     "me": "me",
+    "password": "password",
     "event-list": "events",
     "event-detail": "event",
     "event-reservations": "attendees",
@@ -101,5 +102,9 @@ def test_short_paths_serve_from_sign_up_to_log_out():
     assert client.get(SHORT.me).json()["username"] == "dave"
     changed = client.patch(SHORT.me, {"email": "dave@example.org"}).json()
     assert changed["email"] == "dave@example.org"
+    passwords = {"old_password": account["password"], "new_password": "another password"}
+    token = client.post(SHORT.password, passwords).json()["token"]
+    assert client.get(SHORT.me).status_code == 401
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
     assert client.post(SHORT.logout).status_code == 204
     assert client.get(SHORT.reservations).status_code == 401

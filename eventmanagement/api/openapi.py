@@ -27,6 +27,7 @@ OPERATIONS = [
     "logout",
     "account_retrieve",
     "account_update",
+    "password_change",
     "event_list",
     "event_create",
     "event_retrieve",

@@ -49,6 +49,7 @@ def routes(event):
         ("POST", "/api/authentication/logout/", None),
         ("GET", "/api/authentication/me/", None),
         ("PATCH", "/api/authentication/me/", {"email": "alice@example.org"}),
+        ("POST", "/api/authentication/password/", {"old_password": "old", "new_password": "new"}),
         ("GET", "/api/event/events/", None),
         ("POST", "/api/event/events/", EVENT),
         ("GET", f"/api/event/events/{event}/", None),

@@ -25,6 +25,7 @@ TABLE = {
     "login": {"POST"},
     "logout": {"POST"},
     "me": {"GET", "HEAD", "PATCH"},
+    "password": {"POST"},
     "events": {"GET", "HEAD", "POST"},
     "event": {"GET", "HEAD", "PUT", "PATCH", "DELETE"},
     "attendees": {"GET", "HEAD"},
@@ -139,7 +140,7 @@ def test_programming_error_is_500(client, monkeypatch, state):
     assert client.get(LONG.events).status_code == 500
 
 
-@pytest.mark.parametrize("name", ["signup", "login", "events", "reservations", "event"])
+@pytest.mark.parametrize("name", ["signup", "login", "password", "events", "reservations", "event"])
 @pytest.mark.parametrize(
     "body",
     [

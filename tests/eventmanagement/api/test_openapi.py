@@ -191,6 +191,7 @@ def test_examples_run_as_they_stand_on_a_fresh_database():
         "account_update",
     ]:
         run(name)
+    client.credentials(HTTP_AUTHORIZATION=f"Token {run('password_change').json()['token']}")
     run("logout")
 
 
