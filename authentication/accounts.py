@@ -1,10 +1,12 @@
-"""Changing an account."""
+"""Changing and deleting an account."""
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import password_changed
+from django.db.models import ProtectedError
 from rest_framework.authtoken.models import Token
 
+from authentication.exceptions import OrganizesEvents
 from authentication.tokens import if_password_is_still_right
 
 
@@ -33,3 +35,20 @@ def change_password(user: User, password: str, new_password: str) -> Token | Non
         return Token.objects.create(user=current)
 
     return if_password_is_still_right(user, password, change)
+
+
+def delete_account(user: User, password: str) -> bool:
+    """Delete a user whose password has just been checked, with everything that depends on the account.
+
+    Returns False if the password is no longer right. Raises OrganizesEvents, or Unavailable if rows that reference
+    the user, such as bookings, are added during every attempt.
+    """
+
+    def delete(current: User) -> bool:
+        try:
+            current.delete()
+        except ProtectedError:
+            raise OrganizesEvents from None
+        return True
+
+    return if_password_is_still_right(user, password, delete) or False

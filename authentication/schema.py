@@ -4,9 +4,11 @@ from typing import Any
 
 from drf_spectacular.authentication import TokenScheme
 
+from authentication.exceptions import OrganizesEvents
 from authentication.serializers import AccountSerializer, CredentialsSerializer, TokenSerializer
 from authentication.views import (
     WRONG_PASSWORD,
+    DeleteAccountView,
     LoginView,
     LogoutView,
     MeView,
@@ -114,6 +116,23 @@ describe(
         returns={"token": TOKEN},
         responses={200: TokenSerializer}
         | bad_request(fields={"old_password": [WRONG_PASSWORD]})
+        | NEEDS_TOKEN
+        | THROTTLED,
+    ),
+)
+
+describe(
+    DeleteAccountView,
+    post=operation(
+        "account_delete",
+        "Delete your account",
+        description="Deletes your account, your token and your reservations. Your seats become free. You can't delete "
+        "your account while there are events that you organize, including past ones. A wrong password counts as a "
+        "failed login.",
+        tags=["Authentication"],
+        sends={"password": CREDENTIALS["password"]},
+        responses={204: None}
+        | bad_request("AccountDeletionRefusal", OrganizesEvents(), fields={"password": [WRONG_PASSWORD]})
         | NEEDS_TOKEN
         | THROTTLED,
     ),

@@ -97,5 +97,9 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
     new_password = PasswordField()
 
 
+class AccountDeletionSerializer(serializers.Serializer[Any]):
+    password = PasswordField()
+
+
 class TokenSerializer(serializers.Serializer[Any]):
     token = serializers.CharField(source="key")

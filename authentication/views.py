@@ -9,10 +9,11 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from authentication.accounts import change_password
+from authentication.accounts import change_password, delete_account
 from authentication.login import confirm_password, log_in
 from authentication.models import AttemptWindow
 from authentication.serializers import (
+    AccountDeletionSerializer,
     AccountSerializer,
     CredentialsSerializer,
     PasswordChangeSerializer,
@@ -103,3 +104,18 @@ class PasswordView(MethodNotAllowedFirstMixin, GenericAPIView[User]):
         if token is None:
             raise ValidationError({"old_password": [WRONG_PASSWORD]})
         return Response(TokenSerializer(token).data)
+
+
+class DeleteAccountView(MethodNotAllowedFirstMixin, GenericAPIView[User]):
+    serializer_class = AccountDeletionSerializer
+    permission_classes = [IsAuthenticated]
+    http_method_names = ["post"]
+
+    def post(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        password = serializer.validated_data["password"]
+        user = confirm_password(request, password)
+        if not (user and delete_account(user, password)):
+            raise ValidationError({"password": [WRONG_PASSWORD]})
+        return Response(status=status.HTTP_204_NO_CONTENT)

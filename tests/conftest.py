@@ -35,6 +35,7 @@ class Routes:
     logout: str
     me: str
     password: str
+    delete_account: str
     events: str
     reservations: str
     attendees_of: str
@@ -55,6 +56,7 @@ LONG = Routes(
     logout="/api/authentication/logout/",
     me="/api/authentication/me/",
     password="/api/authentication/password/",
+    delete_account="/api/authentication/delete-account/",
     events="/api/event/events/",
     reservations="/api/reservation/reservations/",
     attendees_of="total-reservations",
@@ -65,6 +67,7 @@ SHORT = Routes(
     logout="/api/logout/",
     me="/api/me/",
     password="/api/password/",
+    delete_account="/api/delete-account/",
     events="/api/events/",
     reservations="/api/reservations/",
     attendees_of="reservations",

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 # Any path may return these without documenting them: method not allowed, and internal server error.
 UNDOCUMENTED_STATUSES = {405, 500}
 SHORT_PATHS = [
-    (r"^/api/(signup|login|logout|me|password)/$", r"/api/authentication/\1/"),
+    (r"^/api/(signup|login|logout|me|password|delete-account)/$", r"/api/authentication/\1/"),
     (r"^/api/events/(\d+)/reservations/$", r"/api/event/events/\1/total-reservations/"),
     (r"^/api/(event|reservation)s/", r"/api/\1/\1s/"),
 ]

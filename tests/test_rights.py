@@ -26,6 +26,7 @@ RIGHTS = [
     ("GET", "me", None, (401, 200, 200, 200, 200)),
     ("PATCH", "me", {"email": "other@example.org"}, (401, 200, 200, 200, 200)),
     ("POST", "password", {"old_password": PASSWORD, "new_password": "another one"}, (401, 200, 200, 200, 200)),
+    ("POST", "delete_account", {"password": PASSWORD}, (401, 204, 204, 400, 204)),
 ]
 CASES = [
     pytest.param(method, name, body, role, status, id=f"{role} {method} {name}")

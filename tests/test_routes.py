@@ -56,6 +56,7 @@ NAMES = {
     "logout": "logout",
     "me": "me",
     "password": "password",
+    "delete-account": "delete_account",
     "event-list": "events",
     "event-detail": "event",
     "event-reservations": "attendees",
@@ -108,3 +109,7 @@ def test_short_paths_serve_from_sign_up_to_log_out():
     client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
     assert client.post(SHORT.logout).status_code == 204
     assert client.get(SHORT.reservations).status_code == 401
+    token = client.post(SHORT.login, account | {"password": "another password"}).json()["token"]
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+    assert client.post(SHORT.delete_account, {"password": "another password"}).status_code == 204
+    assert client.get(SHORT.me).status_code == 401

@@ -28,6 +28,7 @@ OPERATIONS = [
     "account_retrieve",
     "account_update",
     "password_change",
+    "account_delete",
     "event_list",
     "event_create",
     "event_retrieve",

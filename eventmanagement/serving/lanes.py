@@ -18,7 +18,8 @@ class Lane(StrEnum):
     # /healthz. It uses no database, so that a slow database never makes an orchestrator restart the server.
     HEALTH = "health"
     READINESS = "readiness"
-    # Login, sign-up and password changes. Each hashes a password, which takes 0.2 seconds of CPU time.
+    # Login, sign-up, password changes and deleting one's account. Each hashes a password, which takes 0.2 seconds of
+    # CPU time.
     ACCOUNTS = "accounts"
     # GET requests with a query string: searches, filters, orderings and deep pages. Each SQL query may run for up to
     # READ_TIMEOUT.
@@ -53,7 +54,7 @@ MAX_QUEUE_LENGTH = {
     Lane.READS: 400,
 }
 
-ACCOUNTS = re.compile(r"/(login|signup|password|password_change)/$")
+ACCOUNTS = re.compile(r"/(login|signup|password|password_change|delete-account)/$")
 BOOKINGS = re.compile(r"/api/(reservation/)?reservations/")
 MOUNT_PATH = os.environ.get("SCRIPT_NAME", "")
 

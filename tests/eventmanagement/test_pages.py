@@ -41,6 +41,7 @@ def test_document_has_only_long_paths(client):
         "/api/authentication/logout/",
         "/api/authentication/me/",
         "/api/authentication/password/",
+        "/api/authentication/delete-account/",
         "/api/event/events/",
         "/api/event/events/{id}/",
         "/api/event/events/{event_id}/total-reservations/",

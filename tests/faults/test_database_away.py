@@ -50,6 +50,7 @@ def routes(event):
         ("GET", "/api/authentication/me/", None),
         ("PATCH", "/api/authentication/me/", {"email": "alice@example.org"}),
         ("POST", "/api/authentication/password/", {"old_password": "old", "new_password": "new"}),
+        ("POST", "/api/authentication/delete-account/", {"password": "old"}),
         ("GET", "/api/event/events/", None),
         ("POST", "/api/event/events/", EVENT),
         ("GET", f"/api/event/events/{event}/", None),

@@ -26,6 +26,7 @@ TABLE = {
     "logout": {"POST"},
     "me": {"GET", "HEAD", "PATCH"},
     "password": {"POST"},
+    "delete_account": {"POST"},
     "events": {"GET", "HEAD", "POST"},
     "event": {"GET", "HEAD", "PUT", "PATCH", "DELETE"},
     "attendees": {"GET", "HEAD"},
@@ -140,7 +141,7 @@ def test_programming_error_is_500(client, monkeypatch, state):
     assert client.get(LONG.events).status_code == 500
 
 
-@pytest.mark.parametrize("name", ["signup", "login", "password", "events", "reservations", "event"])
+@pytest.mark.parametrize("name", ["signup", "login", "password", "delete_account", "events", "reservations", "event"])
 @pytest.mark.parametrize(
     "body",
     [

@@ -6,6 +6,7 @@ from json import dumps, loads
 import pytest
 import yaml
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.http import HttpResponse, JsonResponse
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import ValidationError
@@ -135,6 +136,7 @@ def test_refusals_have_their_codes_as_an_enum():
     }
 
     assert codes == {
+        "AccountDeletionRefusal": ["organizes_events"],
         "BookingRefusal": ["sold_out", "already_reserved", "event_started"],
         "CancellationRefusal": ["event_started"],
         "CapacityRefusal": ["capacity_below_reserved"],
@@ -189,8 +191,12 @@ def test_examples_run_as_they_stand_on_a_fresh_database():
         "event_delete",
         "account_retrieve",
         "account_update",
+        "account_delete",
     ]:
         run(name)
+    # The same account with another id.
+    User.objects.create_user("alice", password="correct-horse-battery")
+    client.credentials(HTTP_AUTHORIZATION=f"Token {run('login').json()['token']}")
     client.credentials(HTTP_AUTHORIZATION=f"Token {run('password_change').json()['token']}")
     run("logout")
 

@@ -28,6 +28,7 @@ BODIES = [
     ("POST", lambda event: LONG.login, ACCOUNT, 400),
     ("PATCH", lambda event: LONG.me, {"email": "alice@example.org"}, 200),
     ("POST", lambda event: LONG.password, {"old_password": "wrong", "new_password": ACCOUNT["password"]}, 400),
+    ("POST", lambda event: LONG.delete_account, {"password": "wrong"}, 400),
     ("POST", lambda event: LONG.events, EVENT, 201),
     ("PUT", address_of_event, EVENT, 200),
     ("PATCH", address_of_event, {"capacity": 20}, 200),

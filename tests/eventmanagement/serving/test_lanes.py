@@ -18,6 +18,8 @@ from eventmanagement.serving.lanes import MAX_QUEUE_LENGTH, THREADS, Lane, lane_
         ("POST", "/api/%6Cogin/", "", Lane.ACCOUNTS),
         ("POST", "/api/authentication/password/", "", Lane.ACCOUNTS),
         ("POST", "/api/password/", "", Lane.ACCOUNTS),
+        ("POST", "/api/authentication/delete-account/", "", Lane.ACCOUNTS),
+        ("POST", "/api/delete-account/", "", Lane.ACCOUNTS),
         ("GET", "/api/authentication/me/", "", Lane.READS),
         ("PATCH", "/api/me/", "", Lane.WRITES),
         ("POST", "/admin/login/", "next=/admin/", Lane.ACCOUNTS),
