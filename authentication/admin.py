@@ -5,7 +5,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import admin as auth_admin
-from django.contrib.auth.forms import AdminPasswordChangeForm, UsernameField
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UsernameField
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -16,8 +16,8 @@ from rest_framework.authtoken.models import Token, TokenProxy
 
 from authentication.hashers import MAX_PASSWORD_LENGTH
 from authentication.login import log_in
-from authentication.serializers import MAX_USERNAME_LENGTH
 from authentication.tokens import revoke_token
+from authentication.usernames import MAX_USERNAME_LENGTH, lock_username
 from eventmanagement.refusals import TooManyAttempts
 
 # Users per DELETE statement: each user id is one query parameter, and databases limit their number.
@@ -55,6 +55,15 @@ class RateLimitedAuthenticationForm(AdminAuthenticationForm):
         return self.cleaned_data
 
 
+class AddUserForm(AdminUserCreationForm):
+    """Django's form for a new user. It refuses a username that differs from another only by case."""
+
+    def clean_username(self) -> str:
+        # A concurrent sign-up with this username waits for the end of the admin's transaction.
+        lock_username(self.cleaned_data["username"])
+        return super().clean_username()
+
+
 class TokenRevokingPasswordForm(AdminPasswordChangeForm):
     """Django's form for changing or disabling a password. Also revokes the token, in the same transaction.
 
@@ -76,8 +85,9 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class UserAdmin(auth_admin.UserAdmin):
-    """Django's user admin, with an action that revokes tokens."""
+    """Django's user admin, with the rule for usernames and an action that revokes tokens."""
 
+    add_form = AddUserForm
     change_password_form = TokenRevokingPasswordForm
     actions = ["revoke_tokens"]
 

@@ -9,10 +9,8 @@ from rest_framework.validators import UniqueValidator
 
 from authentication.accounts import change_email
 from authentication.hashers import MAX_PASSWORD_LENGTH
+from authentication.usernames import MAX_USERNAME_LENGTH, USERNAME_TAKEN, is_taken, lock_username
 from eventmanagement.api.fields import CharField, ModelSerializer
-
-USERNAME_TAKEN = "A user with that username already exists."
-MAX_USERNAME_LENGTH: int = User._meta.get_field("username").max_length  # type: ignore[assignment]  # Not None here.
 
 
 class UsernameField(CharField):
@@ -58,8 +56,12 @@ class AccountSerializer(ModelSerializer[User]):
 class SignupSerializer(ModelSerializer[User]):
     username = UsernameField(
         max_length=MAX_USERNAME_LENGTH,
-        help_text="Letters and digits of any script, and @ . + - _",
-        validators=[User.username_validator, UniqueValidator(User.objects.all(), message=USERNAME_TAKEN)],
+        help_text="Letters and digits, and @ . + - _. Marks that combine with a letter are refused, such as the vowel "
+        "signs of Devanagari, Bengali, Tamil and Thai. The username must differ from all others by more than case.",
+        validators=[
+            User.username_validator,
+            UniqueValidator(User.objects.all(), message=USERNAME_TAKEN, lookup="iexact"),
+        ],
     )
     password = PasswordField()
 
@@ -78,11 +80,15 @@ class SignupSerializer(ModelSerializer[User]):
         user.set_password(account["password"])
         try:
             with transaction.atomic():
+                # Another sign-up may have taken the username since the validator's check.
+                lock_username(user.username)
+                if is_taken(user.username):
+                    raise serializers.ValidationError({"username": [USERNAME_TAKEN]})
                 user.save()
         except IntegrityError:
-            if not User.objects.filter(username=account["username"]).exists():
+            # Other code, which does not lock the username, took it after this check.
+            if not is_taken(user.username):
                 raise
-            # Another request took the username after the validator's check.
             raise serializers.ValidationError({"username": [USERNAME_TAKEN]}) from None
         return user
 

@@ -1,0 +1,31 @@
+"""The rule for new usernames: they differ from all others by more than case."""
+
+from django.contrib.auth.models import User
+from django.db import connection
+
+USERNAME_TAKEN = "A user with that username already exists."
+MAX_USERNAME_LENGTH: int = User._meta.get_field("username").max_length  # type: ignore[assignment]  # Not None here.
+
+# The first key separates these locks from other advisory locks. UPPER() because Django's iexact compares upper-case
+# text.
+LOCK_USERNAME = "SELECT pg_advisory_xact_lock(%s::int, hashtext(UPPER(%s::text)))"
+LOCK_KEY = 1
+
+
+def is_taken(username: str) -> bool:
+    """Return whether a user has this username, ignoring case.
+
+    On SQLite, only the case of ASCII letters is ignored.
+    """
+    return User.objects.filter(username__iexact=username).exists()
+
+
+def lock_username(username: str) -> None:
+    """Wait until no other transaction holds the lock of this username, ignoring case, and hold it until the end.
+
+    A unique constraint can't do this: accounts from before this rule may differ only by case. On SQLite, a
+    transaction locks the whole database already.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK_USERNAME, [LOCK_KEY, username])
