@@ -9,7 +9,7 @@ from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreation
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Field, QuerySet
 from django.http import HttpRequest
 from rest_framework.authtoken import admin as authtoken_admin  # noqa: F401  (registers TokenProxy, which is unregistered below)
 from rest_framework.authtoken.models import Token, TokenProxy
@@ -17,7 +17,7 @@ from rest_framework.authtoken.models import Token, TokenProxy
 from authentication.hashers import MAX_PASSWORD_LENGTH
 from authentication.login import log_in
 from authentication.tokens import revoke_token
-from authentication.usernames import MAX_USERNAME_LENGTH, lock_username
+from authentication.usernames import MAX_USERNAME_LENGTH, lock_username, validate_visible
 from eventmanagement.refusals import TooManyAttempts
 
 # Users per DELETE statement: each user id is one query parameter, and databases limit their number.
@@ -85,11 +85,17 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class UserAdmin(auth_admin.UserAdmin):
-    """Django's user admin, with the rule for usernames and an action that revokes tokens."""
+    """Django's user admin, with the rules for usernames and an action that revokes tokens."""
 
     add_form = AddUserForm
     change_password_form = TokenRevokingPasswordForm
     actions = ["revoke_tokens"]
+
+    def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **options: Any) -> forms.Field | None:
+        field = super().formfield_for_dbfield(db_field, request, **options)
+        if field and db_field.name == "username":
+            field.validators.append(validate_visible)
+        return field
 
     @admin.action(permissions=["change"], description="Revoke the tokens of selected %(verbose_name_plural)s")
     def revoke_tokens(self, request: HttpRequest, users: QuerySet[User]) -> None:

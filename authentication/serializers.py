@@ -9,7 +9,7 @@ from rest_framework.validators import UniqueValidator
 
 from authentication.accounts import change_email
 from authentication.hashers import MAX_PASSWORD_LENGTH
-from authentication.usernames import MAX_USERNAME_LENGTH, USERNAME_TAKEN, is_taken, lock_username
+from authentication.usernames import MAX_USERNAME_LENGTH, USERNAME_TAKEN, is_taken, lock_username, validate_visible
 from eventmanagement.api.fields import CharField, ModelSerializer
 
 
@@ -60,6 +60,7 @@ class SignupSerializer(ModelSerializer[User]):
         "signs of Devanagari, Bengali, Tamil and Thai. The username must differ from all others by more than case.",
         validators=[
             User.username_validator,
+            validate_visible,
             UniqueValidator(User.objects.all(), message=USERNAME_TAKEN, lookup="iexact"),
         ],
     )

@@ -1,7 +1,10 @@
-"""The rule for new usernames: they differ from all others by more than case."""
+"""The rules for new usernames: they differ from all others by more than case, and something of them can be seen."""
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import connection
+
+from eventmanagement.api.text import has_visible
 
 USERNAME_TAKEN = "A user with that username already exists."
 MAX_USERNAME_LENGTH: int = User._meta.get_field("username").max_length  # type: ignore[assignment]  # Not None here.
@@ -10,6 +13,12 @@ MAX_USERNAME_LENGTH: int = User._meta.get_field("username").max_length  # type: 
 # text.
 LOCK_USERNAME = "SELECT pg_advisory_xact_lock(%s::int, hashtext(UPPER(%s::text)))"
 LOCK_KEY = 1
+
+
+def validate_visible(username: str) -> None:
+    """Raise ValidationError if nothing of the username can be seen. Django accepts Hangul fillers, for example."""
+    if not has_visible(username):
+        raise ValidationError("A username must have a visible character.", code="invisible")
 
 
 def is_taken(username: str) -> bool:

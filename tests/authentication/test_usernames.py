@@ -1,4 +1,4 @@
-"""New usernames differ from all others by more than case."""
+"""New usernames differ from all others by more than case, and something of them can be seen."""
 
 import threading
 
@@ -14,6 +14,7 @@ from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
 
 PASSWORD = "correct horse battery"
 TAKEN = ["A user with that username already exists."]
+INVISIBLE = ["A username must have a visible character."]
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="needs PostgreSQL")
 
 
@@ -78,6 +79,36 @@ def test_users_whose_names_differ_by_case_still_log_in(api):
     ]
 
     assert [response.status_code for response in responses] == [200, 400, 400, 200]
+
+
+@pytest.mark.parametrize("username", ["\u115f", "\u1160", "\u3164", "\uffa0", "\u115f\u3164"])
+def test_invisible_username_is_refused(api, username):
+    response = sign_up(api, username)
+
+    assert response.status_code == 400
+    assert response.json() == {"username": INVISIBLE}
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("username", ["\u200b", "\u2800", "a\u200b", "a\u2028b", "a\x1bb", "a\tb", "a\nb", "\u202ea"])
+def test_invisible_and_control_characters_are_refused(api, username):
+    response = sign_up(api, username)
+
+    assert response.status_code == 400
+    assert list(response.json()) == ["username"]
+    assert not User.objects.exists()
+
+
+def test_admin_refuses_an_invisible_username(bob):
+    assert errors(add_in_admin("\u115f"))["username"] == INVISIBLE
+
+
+def test_admin_refuses_to_rename_to_an_invisible_username(boss, bob):
+    form = {"username": "\u3164", "date_joined_0": "2040-05-01", "date_joined_1": "19:00:00"}
+
+    response = boss.post(f"/admin/auth/user/{bob.pk}/change/", form)
+
+    assert errors(response)["username"] == INVISIBLE
 
 
 @pytest.mark.parametrize("username", ["日本", "محمد", "สมชาย", "नमन", "élodie", "e\u0301lodie"])
