@@ -41,6 +41,12 @@ def test_username_that_differs_by_case_is_taken(api, bob, username):
     assert User.objects.count() == 1
 
 
+def test_taken_username_is_refused_before_the_password_is_hashed(api, bob, monkeypatch):
+    monkeypatch.setattr(User, "set_password", lambda user, password: 1 / 0)
+
+    assert sign_up(api, "BOB").json() == {"username": TAKEN}
+
+
 @pytest.mark.parametrize("username", ["b_b", "b.b", "b%b", "bobb", "bo"])
 def test_other_usernames_are_not_taken(api, bob, username):
     """In SQLite's LIKE, which ignores case, ``_`` and ``%`` are wildcards."""
