@@ -55,7 +55,7 @@ describe(
     LoginView,
     post=operation(
         "login",
-        "Log in and get a token",
+        "Log in",
         description="Send the token with every request that needs one, in the header `Authorization: Token <token>`. "
         "Every login returns the same token until you log out or change your password.",
         tags=["Authentication"],

@@ -68,7 +68,7 @@ describe(
     ),
     update=operation(
         "event_update",
-        "Replace your event",
+        "Replace an event",
         description="Send all fields. `seats_remaining` changes with the capacity, which can't be less than the number "
         "of reserved seats.",
         tags=TAGS,
@@ -78,7 +78,7 @@ describe(
     ),
     partial_update=operation(
         "event_partial_update",
-        "Change your event",
+        "Update an event",
         description="Send only the fields to change. `seats_remaining` changes with the capacity, which can't be less "
         "than the number of reserved seats.",
         tags=TAGS,
@@ -88,7 +88,7 @@ describe(
     ),
     destroy=operation(
         "event_delete",
-        "Delete your event",
+        "Delete an event",
         description="Also deletes its reservations.",
         tags=TAGS,
         responses={204: None} | NEEDS_TOKEN | NOT_ORGANIZER | EVENT_NOT_FOUND,

@@ -186,6 +186,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Event management",
     "DESCRIPTION": (BASE_DIR / "eventmanagement" / "api" / "welcome.md").read_text(),
     "VERSION": PROJECT["version"],
+    "OAS_VERSION": "3.1.1",
+    "SERVERS": [{"url": "/", "description": "The server of this document."}],
     "TAGS": [
         {"name": "Authentication", "description": "Create an account, log in and log out."},
         {"name": "Events", "description": "Find events, and manage your own."},
@@ -209,7 +211,10 @@ SPECTACULAR_SETTINGS = {
         "eventmanagement.api.openapi.keep_long_paths",
     ],
     "POSTPROCESSING_HOOKS": ["eventmanagement.api.openapi.complete"],
+    "SORT_OPERATION_PARAMETERS": "eventmanagement.api.openapi.parameter_position",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Docstrings are for programmers of this project, not for users of the API.
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     # Forms are accepted too, but the document lists only JSON, so that generated clients have one body type.
     "PARSER_WHITELIST": ["eventmanagement.api.parsers.JSONParser"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

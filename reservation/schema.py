@@ -54,7 +54,7 @@ describe(
     ),
     retrieve=operation(
         "reservation_retrieve",
-        "Get your reservation",
+        "Get a reservation",
         description="One of your reservations, with its event.",
         tags=TAGS,
         returns=RESERVATION,
@@ -62,7 +62,7 @@ describe(
     ),
     destroy=operation(
         "reservation_cancel",
-        "Cancel your reservation",
+        "Cancel a reservation",
         description="Frees your seat. After the event has started, a reservation can't be cancelled.",
         tags=TAGS,
         responses={204: None}
@@ -76,7 +76,7 @@ describe(
     AttendeeListView,
     get=operation(
         "event_attendees",
-        "List the attendees of your event",
+        "List the attendees of an event",
         description="Only for the organizer. In the order of booking; `count` is the number of reservations.",
         tags=["Events"],
         returns={"id": 1, "user": "alice", "created_at": BOOKED_AT},

@@ -24,26 +24,29 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     """Extend REST framework's exception handler.
 
     - A Refusal is 400, with its code.
-    - TooManyAttempts is 429, with its code and Retry-After.
+    - TooManyAttempts is 429, with Retry-After.
+    - Every other error with a message has REST framework's code for it. Field errors have none.
     - A request body that could not be read is 400.
     - A 401 says what is wrong with the Authorization header, if there is one.
     - An IntegrityError because the request's user has been deleted is 401, like the user's next request.
     """
     if isinstance(error, TooManyAttempts):
-        response = rest_framework_handler(Throttled(error.wait), context)
-        response.data["code"] = error.code  # type: ignore[union-attr]  # Not None for this error.
-        return response
-    if isinstance(error, Refusal):
+        error = Throttled(error.wait)
+    elif isinstance(error, Refusal):
         return Response(refusal_body(error), status.HTTP_400_BAD_REQUEST)
-    if isinstance(error, IntegrityError) and _is_account_gone(context["request"]):
+    elif isinstance(error, IntegrityError) and _is_account_gone(context["request"]):
         error = NotAuthenticated()
     elif isinstance(error, NotAuthenticated):
         error.detail = _what_is_wrong_with_header(context["request"]) or error.detail
     elif isinstance(error, UnreadablePostError):
         error = ParseError("The request body could not be read.")
     response = rest_framework_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(response.data, dict) and isinstance(detail := response.data.get("detail"), ErrorDetail):
+        response.data["code"] = detail.code
     if isinstance(error, NotAuthenticated):
-        response["WWW-Authenticate"] = "Token"  # type: ignore[index]  # Not None for this error.
+        response["WWW-Authenticate"] = "Token"
     return response
 
 

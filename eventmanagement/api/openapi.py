@@ -1,17 +1,27 @@
 """Helpers and hooks for the OpenAPI document."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.utils.module_loading import autodiscover_modules
 from drf_spectacular import openapi
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework.exceptions import (
+    AuthenticationFailed,
+    NotAuthenticated,
+    NotFound,
+    ParseError,
+    PermissionDenied,
+    Throttled,
+    UnsupportedMediaType,
+)
 from rest_framework.views import APIView
 
 from eventmanagement.api.exceptions import refusal_body
 from eventmanagement.refusals import Refusal
-from eventmanagement.serving.middleware import sentence
+from eventmanagement.serving.middleware import error_body
 
 View = TypeVar("View", bound=Callable[..., Any])
 # Path, path as a regular expression, HTTP method, view.
@@ -42,14 +52,8 @@ OPERATIONS = [
     "reservation_cancel",
 ]
 
-# The schemas of error responses. bad_request() adds one for each set of refusals.
+# The schemas of error bodies. error_schema() adds one for each code.
 ERROR_SCHEMAS: dict[str, dict[str, Any]] = {
-    "Error": {
-        "type": "object",
-        "description": "An error message.",
-        "properties": {"detail": {"type": "string"}},
-        "required": ["detail"],
-    },
     "FieldErrors": {
         "type": "object",
         "description": "Error messages for each invalid field. Errors that belong to no single field are under "
@@ -57,7 +61,19 @@ ERROR_SCHEMAS: dict[str, dict[str, Any]] = {
         "additionalProperties": {"type": "array", "items": {"type": "string"}},
     },
 }
+# The code of an error whose body has this status. Other statuses have several codes.
+CODES: dict[int, str] = {
+    HTTPStatus.FORBIDDEN: PermissionDenied.default_code,
+    HTTPStatus.NOT_FOUND: NotFound.default_code,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnsupportedMediaType.default_code,
+    HTTPStatus.TOO_MANY_REQUESTS: Throttled.default_code,
+}
 
+# The order of the parameters of an operation.
+PARAMETER_LOCATIONS = ["path", "query", "header"]
+MAX_INT32 = 2**31 - 1
+# drf-spectacular adds this alternative to a string with a format that may be empty.
+EMPTY_STRING = {"type": "string", "maxLength": 0}
 
 RESPONSE_HEADERS = [
     OpenApiParameter(
@@ -108,16 +124,30 @@ def keep_long_paths(endpoints: list[Endpoint], **kwargs: object) -> list[Endpoin
     return [endpoint for endpoint in endpoints if endpoint[0].startswith(LONG_PATHS)]
 
 
+def parameter_position(parameter: dict[str, Any]) -> int:
+    """Return the sort key of a parameter. Query parameters keep the order of the filters, followed by the page."""
+    return PARAMETER_LOCATIONS.index(parameter["in"])
+
+
 def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
     """Add the error schemas, mark all response fields as required, and sort the operations."""
     schemas = result["components"]["schemas"]
     for name, schema in schemas.items():
         for field in schema.get("properties", {}).values():
-            # Python's regular expressions differ from JavaScript's: for example, \w matches only ASCII there.
-            field.pop("pattern", None)
+            simplify(field)
         if "properties" in schema and not name.endswith("Request"):
             schema["required"] = list(schema["properties"])
     result["components"]["schemas"] = dict(sorted((schemas | ERROR_SCHEMAS).items()))
+
+    for item in result["paths"].values():
+        for described in item.values():
+            # Without this key, some tools apply a default instead of sending no token.
+            described.setdefault("security", [])
+            for parameter in described.get("parameters", []):
+                simplify(parameter["schema"])
+                if "description" in parameter:
+                    # drf-spectacular ends the description of a choice with empty lines.
+                    parameter["description"] = parameter["description"].strip()
 
     def first_use(item: tuple[str, dict[str, Any]]) -> int:
         return min(position(operation) for operation in item[1].items())
@@ -128,6 +158,21 @@ def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
     paths = sorted(result["paths"].items(), key=first_use)
     result["paths"] = {path: dict(sorted(item.items(), key=position)) for path, item in paths}
     return result
+
+
+def simplify(schema: dict[str, Any]) -> None:
+    """Change the schema of a field or a parameter, so that other tools and languages understand it."""
+    # Python's regular expressions differ from JavaScript's: for example, \w matches only ASCII there.
+    schema.pop("pattern", None)
+    # Only drf-spectacular needs this, for its example of a page. OpenAPI 3.1 has deprecated it.
+    schema.pop("example", None)
+    if schema.get("oneOf", [])[1:] == [EMPTY_STRING]:
+        # A string that may be empty. An empty string does not have the format.
+        string, _ = schema.pop("oneOf")
+        schema.update({key: value for key, value in string.items() if key not in ("format", "minLength")})
+    if "integer" in schema.get("type", []):
+        # Ids need 64 bits, so this is the default.
+        schema["format"] = "int32" if schema.get("maximum") == MAX_INT32 else "int64"
 
 
 def describe(view: type[APIView], **operations: Callable[..., Any]) -> None:
@@ -151,6 +196,8 @@ def operation(
     if the operation is conditional.
     """
     responses = responses | UNAVAILABLE | (UNMODIFIED if conditional else {})
+    if HTTPStatus.BAD_REQUEST in responses:
+        responses[HTTPStatus.BAD_REQUEST.value] = responses[HTTPStatus.BAD_REQUEST].describe(has_body=bool(sends))
     for status in responses.keys() & {200, 201}:
         responses[status] = OpenApiResponse(responses[status], HTTPStatus(status).phrase)
     examples = []
@@ -169,75 +216,103 @@ def operation(
     )
 
 
-def error(status: HTTPStatus, detail: str, description: str, schema: str = "Error", **more: str) -> dict[int, Any]:
-    """Describe a status code whose response body is always the same."""
-    example = OpenApiExample(status.phrase, {"detail": detail, **more})
-    return {status.value: OpenApiResponse(_ref(schema), description, [example])}
+def error(status: HTTPStatus, detail: str, description: str, code: str | None = None) -> dict[int, Any]:
+    """Describe a status code whose error body is always the same. By default, the status defines the error's code."""
+    return errors(status, description, {"detail": detail, "code": code or CODES[status]})
 
 
-def bad_request(schema: str = "", *refusals: Refusal, fields: dict[str, list[str]] | None = None) -> dict[int, Any]:
-    """Describe 400: refusals by the domain's rules, unreadable bodies and invalid fields.
+def errors(status: HTTPStatus, description: str, *bodies: dict[str, Any]) -> dict[int, Any]:
+    """Describe a status code with these error bodies, which have different codes."""
+    examples = [OpenApiExample(body["code"], body) for body in bodies]
+    return {status.value: OpenApiResponse(error_union(*bodies), description, examples)}
 
-    The named schema lists the codes of these refusals as an enum. Their bodies are the examples.
+
+@dataclass
+class BadRequest:
+    """The description of 400: refusals by the domain's rules, an unreadable request and invalid fields."""
+
+    name: str
+    refusals: tuple[Refusal, ...]
+    fields: dict[str, list[str]] | None
+
+    def describe(self, has_body: bool) -> OpenApiResponse:
+        """Return the response. Only an operation with a request body can refuse an unreadable one."""
+        bodies = [refusal_body(refusal) for refusal in self.refusals]
+        examples = [OpenApiExample(body["code"], body) for body in bodies]
+        if self.fields:
+            bodies += [UNREADABLE_BODY] if has_body else []
+            bodies.append(error_body(HTTPStatus.BAD_REQUEST))
+            examples.append(OpenApiExample("an invalid field", self.fields))
+        schema = error_union(*bodies)
+        if self.name and len(bodies) > 1:
+            ERROR_SCHEMAS[self.name] = schema
+            schema = _ref(self.name)
+        if self.fields:
+            schema = {"anyOf": [schema, _ref("FieldErrors")]}
+        return OpenApiResponse(schema, "Refused. Nothing has changed.", examples)
+
+
+def bad_request(
+    name: str = "", *refusals: Refusal, fields: dict[str, list[str]] | None = None
+) -> dict[int, BadRequest]:
+    """Describe 400: refusals by the domain's rules, and with ``fields`` also invalid fields (an example).
+
+    The schema of the errors gets this name if they have several codes.
     """
-    examples = [OpenApiExample(refusal.code, refusal_body(refusal)) for refusal in refusals]
-    bodies = []
-    if refusals:
-        ERROR_SCHEMAS[schema] = _refusal_schema(*map(refusal_body, refusals))
-        bodies.append(schema)
-    if fields:
-        examples.append(OpenApiExample("an invalid field", fields))
-        bodies += ["Error", "FieldErrors"]
-    one_of_them = _ref(bodies[0]) if len(bodies) == 1 else {"anyOf": [_ref(body) for body in bodies]}
-    return {HTTPStatus.BAD_REQUEST.value: OpenApiResponse(one_of_them, "Refused. Nothing has changed.", examples)}
+    return {HTTPStatus.BAD_REQUEST.value: BadRequest(name, refusals, fields)}
 
 
-def _refusal_schema(*bodies: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of bodies with a message and a code. All other properties are ids."""
-    more = {name for body in bodies for name in body} - {"detail", "code"}
-    return {
+def error_union(*bodies: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of one of these error bodies. The code tells them apart."""
+    refs = {body["code"]: _ref(error_schema(body)) for body in bodies}
+    if len(refs) == 1:
+        return next(iter(refs.values()))
+    mapping = {code: ref["$ref"] for code, ref in refs.items()}
+    return {"oneOf": list(refs.values()), "discriminator": {"propertyName": "code", "mapping": mapping}}
+
+
+def error_schema(body: dict[str, Any]) -> str:
+    """Add the schema of error bodies with this code, and return its name. All further properties are ids."""
+    code: str = body["code"]
+    name = code.title().replace("_", "").removesuffix("Error") + "Error"
+    ids = {key: {"type": "integer", "format": "int64"} for key in body if key not in ("detail", "code")}
+    ERROR_SCHEMAS[name] = {
         "type": "object",
-        "description": "An error message and a machine-readable code.",
-        "properties": {
-            "detail": {"type": "string"},
-            "code": {"type": "string", "enum": [body["code"] for body in bodies]},
-            **{name: {"type": "integer"} for name in more},
-        },
-        "required": ["detail", "code"],
+        "description": f"An error with the code `{code}`.",
+        "properties": {"detail": {"type": "string"}, "code": {"type": "string", "const": code}, **ids},
+        "required": ["detail", "code", *ids],
     }
+    return name
 
 
 def _ref(schema: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{schema}"}
 
 
-ERROR_SCHEMAS["TooManyAttempts"] = _refusal_schema({"code": "throttled"})
-ERROR_SCHEMAS["Unavailable"] = _refusal_schema({"code": "unavailable"})
-
-NEEDS_TOKEN = error(
+UNREADABLE_BODY = {"detail": "JSON parse error - Expecting value: line 1 column 1 (char 0)"} | {
+    "code": ParseError.default_code
+}
+NEEDS_TOKEN = errors(
     HTTPStatus.UNAUTHORIZED,
-    "Authentication credentials were not provided.",
     "The token is missing or invalid.",
+    {"detail": NotAuthenticated.default_detail, "code": NotAuthenticated.default_code},
+    {"detail": "Invalid token.", "code": AuthenticationFailed.default_code},
 )
 THROTTLED = error(
     HTTPStatus.TOO_MANY_REQUESTS,
     "Request was throttled. Expected available in 42 seconds.",
     "The rate limit is reached. Wait for the number of seconds in `Retry-After`.",
-    "TooManyAttempts",
-    code="throttled",
 )
-UNAVAILABLE = error(
+UNAVAILABLE = errors(
     HTTPStatus.SERVICE_UNAVAILABLE,
-    sentence(HTTPStatus.SERVICE_UNAVAILABLE),
     "The server is busy, or the database is unavailable. Wait for the number of seconds in `Retry-After`, then check "
     "whether the request took effect.",
-    "Unavailable",
-    code="unavailable",
+    error_body(HTTPStatus.SERVICE_UNAVAILABLE),
 )
-BODY_REJECTED = error(
+BODY_REJECTED = errors(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    sentence(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     "The request body is too large.",
+    error_body(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
 ) | error(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     'Unsupported media type "text/plain" in request.',

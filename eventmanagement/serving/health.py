@@ -1,8 +1,13 @@
 """Health checks, and the view for unknown API paths."""
 
+from http import HTTPStatus
+
 from django.db import connection
-from django.http import HttpRequest, HttpResponseNotFound, JsonResponse
+from django.http import HttpRequest, JsonResponse
+from django.urls import resolve
 from django.views.decorators.csrf import csrf_exempt
+
+from eventmanagement.serving.middleware import error_response
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -18,9 +23,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 @csrf_exempt
-def unknown_path(request: HttpRequest, path: str) -> HttpResponseNotFound:
-    """Return 404 for unknown paths, without authentication. Also prevents redirects that append a slash.
+def unknown_path(request: HttpRequest, path: str) -> JsonResponse:
+    """Return 404 for unknown paths, without authentication. If only the last slash is missing, the message says so.
 
-    Such a redirect would lose the request body.
+    Django would redirect to the path with the slash. That would lose the request body.
     """
-    return HttpResponseNotFound()
+    with_slash = f"{request.path_info}/"
+    if resolve(with_slash).func is unknown_path:
+        return error_response(HTTPStatus.NOT_FOUND)
+    return error_response(HTTPStatus.NOT_FOUND, detail=f"Not found. The path must end with a slash: {request.path}/")

@@ -30,28 +30,34 @@ MAX_MULTIPART_SIZE = 64 * 2**10
 # The Content-Security-Policy of JSON, which loads nothing.
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
-# Messages for these statuses. Python's own phrases for some of them differ between versions.
-MESSAGES: dict[int, str] = {
-    HTTPStatus.BAD_REQUEST: "Bad request.",
-    HTTPStatus.FORBIDDEN: "Forbidden.",
-    HTTPStatus.NOT_FOUND: "Not found.",
-    HTTPStatus.LENGTH_REQUIRED: "A request body needs a Content-Length header.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request body is too large.",
-    HTTPStatus.REQUEST_URI_TOO_LONG: "The URL is too long.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The headers are too large.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Internal server error. It has been logged.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The server is busy or can't reach its database. Try again later.",
+# The code and the message for each status. The codes are REST framework's, where it has one. Python's own phrases for
+# some statuses differ between versions.
+ERRORS: dict[int, tuple[str, str]] = {
+    HTTPStatus.BAD_REQUEST: ("bad_request", "Bad request."),
+    HTTPStatus.FORBIDDEN: ("permission_denied", "Forbidden."),
+    HTTPStatus.NOT_FOUND: ("not_found", "Not found."),
+    HTTPStatus.REQUEST_TIMEOUT: ("request_timeout", "The request did not arrive in time."),
+    HTTPStatus.LENGTH_REQUIRED: ("length_required", "A request body needs a Content-Length header."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("too_large", "The request body is too large."),
+    HTTPStatus.REQUEST_URI_TOO_LONG: ("url_too_long", "The URL is too long."),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: ("headers_too_large", "The headers are too large."),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("error", "Internal server error. It has been logged."),
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        "unavailable",
+        "The server is busy or can't reach its database. Try again later.",
+    ),
 }
 
 
-def sentence(status: int) -> str:
-    """Return the error message for a status code."""
-    return MESSAGES.get(status) or f"{HTTPStatus(status).phrase}."
+def error_body(status: int) -> dict[str, str]:
+    """Return the body of an error response: the message and the code for this status."""
+    code, detail = ERRORS.get(status) or ("error", f"{HTTPStatus(status).phrase}.")
+    return {"detail": detail, "code": code}
 
 
 def error_response(status: int, **more: str) -> JsonResponse:
     """Return a JSON error response in REST framework's format."""
-    response = JsonResponse({"detail": sentence(status), **more}, status=status)
+    response = JsonResponse(error_body(status) | more, status=status)
     response["Content-Length"] = str(len(response.content))
     return response
 
@@ -129,6 +135,6 @@ class JsonErrorMiddleware:
         if not is_unavailable(error):
             return None
         logger.warning("%s %s: unavailable: %s", request.method, path_for_log(request), error)
-        response = error_response(HTTPStatus.SERVICE_UNAVAILABLE, code="unavailable")
+        response = error_response(HTTPStatus.SERVICE_UNAVAILABLE)
         response["Retry-After"] = str(RETRY_AFTER)
         return response

@@ -35,7 +35,7 @@ from eventmanagement.database.errors import Unavailable
 from eventmanagement.serving.connection import MAX_HEAD_SIZE, Connection, State
 from eventmanagement.serving.lanes import MAX_QUEUE_LENGTH, READS, THREADS, Lane, lane_of
 from eventmanagement.serving.logs import log_worker_response
-from eventmanagement.serving.middleware import JSON_POLICY, RETRY_AFTER, sentence
+from eventmanagement.serving.middleware import JSON_POLICY, RETRY_AFTER, error_body
 
 # Timeouts in seconds, in this order: the first byte on a new connection, the request line and headers, the complete
 # request, the queue for a thread, progress of the response (some bytes sent), the complete response, and the client's
@@ -317,7 +317,7 @@ class Worker(ThreadWorker):
             status = HTTPStatus.INTERNAL_SERVER_ERROR
         request_id = log_worker_response(status, reason)
         is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE
-        body = json.dumps({"detail": sentence(status)} | ({"code": "unavailable"} if is_busy else {}))
+        body = json.dumps(error_body(status))
         head = [
             f"HTTP/1.1 {status} {status.phrase}",
             "Content-Type: application/json",

@@ -60,7 +60,10 @@ def test_only_organizer_can_edit(api, as_user, bob, routes, event, method):
 
     assert anonymous.status_code == 401
     assert attendee.status_code == 403
-    assert attendee.json() == {"detail": "Only the organizer of this event may do this."}
+    assert attendee.json() == {
+        "detail": "Only the organizer of this event may do this.",
+        "code": "permission_denied",
+    }
     assert Event.objects.get().title == "Concert"
 
 

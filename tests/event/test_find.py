@@ -57,12 +57,15 @@ def test_missing_event_is_404(api, routes, event_id):
     response = api.get(routes.event(event_id))
 
     assert response.status_code == 404
-    assert response.json().keys() == {"detail"}
+    assert response.json()["code"] == "not_found"
 
 
 @pytest.mark.parametrize("event_id", [99, 2**63])
 def test_missing_event_has_message(api, routes, event_id):
-    assert api.get(routes.event(event_id)).json() == {"detail": "No Event matches the given query."}
+    assert api.get(routes.event(event_id)).json() == {
+        "detail": "No Event matches the given query.",
+        "code": "not_found",
+    }
 
 
 def test_one_event_is_not_filtered(api, routes, event):
@@ -187,7 +190,7 @@ def test_missing_page_is_404(api, routes, event, page):
     response = api.get(f"{routes.events}?page={page}")
 
     assert response.status_code == 404
-    assert response.json().keys() == {"detail"}
+    assert response.json()["code"] == "not_found"
 
 
 def test_order_is_total(api, routes, alice, event_of):

@@ -150,4 +150,4 @@ def test_client_with_huge_body_receives_413(service):
     response = service.request("POST", "/api/signup/", {"username": "x" * 20_000_000})
 
     assert response.status == 413
-    assert response.json == {"detail": "The request body is too large."}
+    assert response.json == {"detail": "The request body is too large.", "code": "too_large"}

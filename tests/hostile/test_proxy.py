@@ -317,7 +317,7 @@ def test_incomplete_body_is_408(proxy):
 
     assert response.status == 408
     assert response.headers["Content-Type"] == "application/json"
-    assert body == b'{"detail": "The request did not arrive in time."}'
+    assert body == b'{"detail": "The request did not arrive in time.", "code": "request_timeout"}'
 
 
 def test_servers_that_are_down_are_503(tmp_path):

@@ -20,6 +20,7 @@ from eventmanagement.wsgi import application
 from tests.conftest import LONG, SHORT
 
 JSON = "application/json"
+NOT_FOUND = {"detail": "Not found.", "code": "not_found"}
 TABLE = {
     "signup": {"POST"},
     "login": {"POST"},
@@ -55,7 +56,7 @@ def test_allowed_methods(api, as_user, bob, routes, name, method, signed_in):
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/", "/api/nothing", "/api/events", "/api/event/", "/api/event/events/1", "/api//"]
+    "path", ["/api/", "/api/nothing", "/api/nothing/", "/api/event/", "/api/event/events/x", "/api//"]
 )
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("debug", [True, False])
@@ -66,8 +67,23 @@ def test_unknown_path_is_json(settings, path, method, debug):
 
     assert response.status_code == 404
     assert response["Content-Type"] == JSON
-    assert response.json() == {"detail": "Not found."}
+    assert response.json() == NOT_FOUND
     assert int(response["Content-Length"]) == len(response.content)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/signup", "/api/events", "/api/event/events/1", "/api/reservation/reservations?event=1"]
+)
+@pytest.mark.parametrize("method", ["get", "post", "delete"])
+@pytest.mark.parametrize("debug", [True, False])
+def test_missing_slash_is_404_with_the_correct_path(settings, path, method, debug):
+    settings.DEBUG = debug
+
+    response = getattr(Client(enforce_csrf_checks=True), method)(path)
+
+    assert response.status_code == 404
+    correct = f"{path.partition('?')[0]}/"
+    assert response.json() == NOT_FOUND | {"detail": f"Not found. The path must end with a slash: {correct}"}
 
 
 @pytest.mark.parametrize("debug", [True, False])
@@ -78,6 +94,7 @@ def test_wrong_host_is_json(api, settings, debug):
 
     assert response.status_code == 400
     assert response["Content-Type"] == JSON
+    assert response.json() == {"detail": "Bad request.", "code": "bad_request"}
 
 
 @pytest.mark.parametrize("debug", [True, False])
@@ -90,7 +107,7 @@ def test_fault_is_json_and_logged(api, settings, monkeypatch, caplog, debug):
 
     assert response.status_code == 500
     assert response["Content-Type"] == JSON
-    assert response.json() == {"detail": "Internal server error. It has been logged."}
+    assert response.json() == {"detail": "Internal server error. It has been logged.", "code": "error"}
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.exc_info[0] is ZeroDivisionError
 
@@ -237,7 +254,7 @@ def test_body_over_the_limit_is_413(client, path, content_type, largest):
 
     assert response.status_code == 413
     assert response["Content-Type"] == JSON
-    assert response.json() == {"detail": "The request body is too large."}
+    assert response.json() == {"detail": "The request body is too large.", "code": "too_large"}
 
 
 @pytest.mark.parametrize("path", [LONG.signup, "/admin/login/"])
@@ -257,7 +274,7 @@ def test_body_of_too_many_values_is_not_parsed(api, monkeypatch, body):
     response = api.post(LONG.login, data=body, content_type=JSON)
 
     assert response.status_code == 400
-    assert response.json() == {"detail": "JSON parse error - too many values"}
+    assert response.json() == {"detail": "JSON parse error - too many values", "code": "parse_error"}
 
 
 @pytest.mark.parametrize("mark", "[{,:")
@@ -289,7 +306,7 @@ def test_path_over_limit_is_404(client, path, segment):
     response = client.get(path + segment * 1024)
 
     assert response.status_code == 404
-    assert response.json() == {"detail": "Not found."}
+    assert response.json() == NOT_FOUND
 
 
 def test_path_over_the_limit_is_not_matched(client, monkeypatch):
@@ -323,7 +340,10 @@ def test_chunked_body_is_411(path):
     response = Client().post(path, b"{}", content_type=JSON, HTTP_TRANSFER_ENCODING="chunked")
 
     assert response.status_code == 411
-    assert response.json() == {"detail": "A request body needs a Content-Length header."}
+    assert response.json() == {
+        "detail": "A request body needs a Content-Length header.",
+        "code": "length_required",
+    }
 
 
 def test_incomplete_body_is_400(api, routes, monkeypatch):
@@ -335,7 +355,7 @@ def test_incomplete_body_is_400(api, routes, monkeypatch):
     response = api.post(routes.signup, {})
 
     assert response.status_code == 400
-    assert response.json() == {"detail": "The request body could not be read."}
+    assert response.json() == {"detail": "The request body could not be read.", "code": "parse_error"}
 
 
 @pytest.mark.parametrize(
@@ -364,3 +384,33 @@ def test_statement_that_takes_too_long_is_unavailable(client, monkeypatch):
     monkeypatch.setattr(EventQuerySet, "count", take_too_long)
 
     assert client.get(LONG.events).json()["code"] == "unavailable"
+
+
+def test_errors_of_rest_framework_have_its_codes(api, as_user, bob, event, routes):
+    stranger = as_user(bob)
+    bad_token = Client(headers={"authorization": "Token x"})
+    responses = [
+        stranger.post(routes.reservations, b"{", content_type=JSON),
+        Client().get(routes.reservations),
+        bad_token.get(routes.reservations),
+        stranger.delete(routes.event(event)),
+        stranger.get(routes.event(0)),
+        stranger.get(routes.events, {"page": 9}),
+        stranger.put(routes.events),
+        stranger.generic("POST", routes.reservations, b"x", content_type="text/plain"),
+    ]
+
+    assert [response.json()["code"] for response in responses] == [
+        "parse_error",
+        "not_authenticated",
+        "authentication_failed",
+        "permission_denied",
+        "not_found",
+        "not_found",
+        "method_not_allowed",
+        "unsupported_media_type",
+    ]
+
+
+def test_field_errors_have_no_code(as_user, bob, routes):
+    assert as_user(bob).post(routes.reservations, {}).json() == {"event_id": ["This field is required."]}

@@ -9,12 +9,16 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpResponse, JsonResponse
 from drf_spectacular.generators import SchemaGenerator
-from jsonschema import ValidationError
+from jsonschema import ValidationError as SchemaError
+from rest_framework.exceptions import APIException, NotAcceptable, ValidationError
 
 from eventmanagement.api.documentation import generation_lock, render_document
 from eventmanagement.api.openapi import OPERATIONS
-from tests.openapi import DocumentedClient, check, document, fits
+from eventmanagement.refusals import Refusal, TooManyAttempts
+from eventmanagement.serving.middleware import ERRORS
+from tests.openapi import DocumentedClient, check, codes, document, fits
 
+UNREADABLE = ["parse_error", "bad_request"]
 WITHOUT_TOKEN = {"signup", "login", "event_list", "event_retrieve"}
 EVENT = "/api/event/events/1/"
 LATER = {"Retry-After": "2"}
@@ -118,7 +122,7 @@ def test_operation_is_described(name):
     assert operation["tags"][0] in {"Authentication", "Events", "Reservations"}
     assert operation["summary"]
     assert operation["description"].endswith(".")
-    assert ("security" not in operation) == (name in WITHOUT_TOKEN)
+    assert operation["security"] == ([] if name in WITHOUT_TOKEN else [{"tokenAuth": []}])
     assert "503" in operation["responses"]
     assert {"413", "415"} <= operation["responses"].keys() or "requestBody" not in operation
     assert all(response["description"] for response in operation["responses"].values())
@@ -128,21 +132,115 @@ def test_short_paths_are_left_out():
     assert not [path for path in document()["paths"] if path.startswith(("/api/events", "/api/signup"))]
 
 
-def test_refusals_have_their_codes_as_an_enum():
-    codes = {
-        name: schema["properties"]["code"]["enum"]
-        for name, schema in document()["components"]["schemas"].items()
-        if "code" in schema.get("properties", {})
-    }
+def subclasses(cls):
+    return {cls}.union(*map(subclasses, cls.__subclasses__()))
 
-    assert codes == {
-        "AccountDeletionRefusal": ["organizes_events"],
-        "BookingRefusal": ["sold_out", "already_reserved", "event_started"],
-        "CancellationRefusal": ["event_started"],
-        "CapacityRefusal": ["capacity_below_reserved"],
-        "TooManyAttempts": ["throttled"],
-        "Unavailable": ["unavailable"],
-    }
+
+def test_every_code_is_in_the_table_of_errors():
+    refusals = {refusal.code: 400 for refusal in subclasses(Refusal) - {Refusal, TooManyAttempts}}
+    # The field errors have no code, and the negotiation never responds 406.
+    others = subclasses(APIException) - {ValidationError, NotAcceptable}
+    exceptions = {error.default_code: error.status_code for error in others}
+    middleware = {code: status for status, (code, _) in ERRORS.items()}
+
+    assert codes() == refusals | exceptions | middleware
+
+
+def codes_of(schema):
+    """Return the codes of an error schema, from its discriminator if it has one."""
+    schemas = document()["components"]["schemas"]
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    if "oneOf" in schema:
+        mapping = schema["discriminator"]["mapping"]
+        assert [codes_of(one) for one in schema["oneOf"]] == [[code] for code in mapping]
+        assert [one["$ref"] for one in schema["oneOf"]] == list(mapping.values())
+        return list(mapping)
+    return [schema["properties"]["code"]["const"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "expected"),
+    [
+        ("reservation_create", "400", ["sold_out", "already_reserved", "event_started", *UNREADABLE]),
+        ("event_update", "400", ["capacity_below_reserved", *UNREADABLE]),
+        ("event_partial_update", "400", ["capacity_below_reserved", *UNREADABLE]),
+        ("reservation_cancel", "400", ["event_started"]),
+        ("event_list", "400", ["bad_request"]),
+        ("signup", "400", UNREADABLE),
+        ("signup", "429", ["throttled"]),
+        ("logout", "401", ["not_authenticated", "authentication_failed"]),
+        ("event_delete", "403", ["permission_denied"]),
+        ("event_delete", "404", ["not_found"]),
+        ("event_create", "413", ["too_large"]),
+        ("event_create", "415", ["unsupported_media_type"]),
+        ("event_create", "503", ["unavailable"]),
+    ],
+)
+def test_errors_of_an_operation_have_their_codes(name, status, expected):
+    schema = operations()[name][2]["responses"][status]["content"]["application/json"]["schema"]
+
+    assert codes_of(schema.get("anyOf", [schema])[0]) == expected
+
+
+def test_only_the_refusal_of_a_second_seat_has_a_reservation():
+    schemas = document()["components"]["schemas"]
+    with_reservation = [
+        name for name in schemas if name.endswith("Error") and "reservation" in schemas[name]["properties"]
+    ]
+
+    assert with_reservation == ["AlreadyReservedError"]
+    assert "reservation" in schemas["AlreadyReservedError"]["required"]
+
+
+def test_ids_have_64_bits():
+    schemas = document()["components"]["schemas"]
+    ids = [
+        schemas["Event"]["properties"]["id"],
+        schemas["Event"]["properties"]["organizer"],
+        schemas["ReservationRequest"]["properties"]["event_id"],
+        schemas["AlreadyReservedError"]["properties"]["reservation"],
+        *(
+            parameter["schema"]
+            for name in ("event_retrieve", "event_list")
+            for parameter in operations()[name][2]["parameters"]
+            if parameter["name"] in ("id", "organizer")
+        ),
+    ]
+
+    assert [(schema["type"], schema["format"]) for schema in ids] == [("integer", "int64")] * 6
+    assert schemas["Event"]["properties"]["capacity"]["format"] == "int32"
+
+
+@pytest.mark.parametrize("name", ["Account", "AccountRequest"])
+def test_email_may_be_empty(name):
+    email = document()["components"]["schemas"][name]["properties"]["email"]
+
+    assert email == {"type": "string", "maxLength": 254, "title": "Email address"}
+
+
+def test_docstrings_are_not_published():
+    for name, schema in document()["components"]["schemas"].items():
+        assert "description" not in schema or name.endswith(("Error", "FieldErrors"))
+
+
+def test_parameters_come_in_the_order_of_their_use():
+    names = [parameter["name"] for parameter in operations()["event_list"][2]["parameters"]]
+
+    assert names[0] == "search"
+    assert names[-3:] == ["page", "page_size", "If-None-Match"]
+
+
+def test_document_is_openapi_3_1():
+    assert document()["openapi"] == "3.1.1"
+    assert '"nullable"' not in dumps(document())
+    assert document()["servers"][0]["url"] == "/"
+
+
+def test_times_are_explained():
+    description = document()["info"]["description"]
+
+    assert "A time without a time zone is read as UTC. A date alone is refused." in description
 
 
 @pytest.mark.parametrize(("example", "schema"), list(bodies()))
@@ -210,27 +308,42 @@ def json(body, status=200, headers=None):
     [
         ("GET", EVENT, json({}, status=418)),
         ("GET", EVENT, json({"id": 1})),
-        ("GET", EVENT, json({"detail": "No.", "more": 1}, status=404)),
+        ("GET", EVENT, json({"detail": "No.", "code": "not_found", "more": 1}, status=404)),
+        ("GET", EVENT, json({"detail": "No."}, status=404)),
+        ("TRACE", EVENT, json({"detail": "No."}, status=405)),
+        ("TRACE", EVENT, json({"detail": "No.", "code": "not_found"}, status=405)),
         ("GET", EVENT, json({"detail": "No.", "code": "other"}, status=503, headers=LATER)),
         ("GET", "/api/events/1/", json({"id": 1})),
         ("GET", EVENT, json({"detail": "No.", "code": "unavailable"}, status=503)),
         ("DELETE", EVENT, HttpResponse(b"gone", status=204)),
         ("GET", EVENT, HttpResponse(b"<html>", status=404)),
     ],
-    ids=["status", "missing", "unknown", "code", "short path", "header", "body", "media type"],
+    ids=[
+        "status",
+        "missing",
+        "unknown",
+        "no code",
+        "undocumented",
+        "wrong code",
+        "code",
+        "short path",
+        "header",
+        "body",
+        "media type",
+    ],
 )
 def test_undocumented_response_fails(method, path, response):
-    with pytest.raises((AssertionError, ValidationError)):
+    with pytest.raises((AssertionError, KeyError, SchemaError)):
         check(method, path, response)
 
 
 @pytest.mark.parametrize(
     ("method", "path", "response"),
     [
-        ("GET", EVENT, json({"detail": "No Event matches the given query."}, status=404)),
+        ("GET", EVENT, json({"detail": "No Event matches the given query.", "code": "not_found"}, status=404)),
         ("GET", "/api/nowhere/", HttpResponse(b"<html>", status=404)),
         ("DELETE", "/api/events/1/", HttpResponse(status=204)),
-        ("TRACE", EVENT, json({"detail": "No."}, status=405)),
+        ("TRACE", EVENT, json({"detail": "No.", "code": "method_not_allowed"}, status=405)),
     ],
 )
 def test_documented_response_passes(method, path, response):

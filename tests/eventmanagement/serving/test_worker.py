@@ -257,7 +257,7 @@ def test_slow_sending_does_not_extend_deadline(worker, client, clock, caplog, be
 
     data, is_closed = responses(client)
     assert data.startswith(b"HTTP/1.1 408 ")
-    assert json.loads(data.split(b"\r\n\r\n")[1])["detail"]
+    assert json.loads(data.split(b"\r\n\r\n")[1])["code"] == "request_timeout"
     assert is_closed
     assert not worker.tpool.futures
     assert not [record for record in caplog.records if record.exc_info or record.levelno > logging.INFO]
