@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpResponse, HttpResponseNotModified
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -22,13 +23,21 @@ class SchemaView(APIView):
     """The OpenAPI document as YAML or JSON.
 
     The document is the same for every request, and generating it takes 20 ms. So each process caches it per
-    renderer (YAML or JSON).
+    renderer (YAML or JSON). ``?format=json`` or ``?format=yaml`` selects the format, instead of the Accept header.
     """
 
     renderer_classes = SpectacularAPIView.renderer_classes
 
+    def get_renderers(self) -> list[BaseRenderer]:
+        renderers = super().get_renderers()
+        asked = self.request.query_params.get("format")
+        # The plain media types come last. Browsers show them, but download the others.
+        return [renderer for renderer in reversed(renderers) if renderer.format == asked] or renderers
+
     def get(self, request: Request) -> HttpResponse:
         renderer = request.accepted_renderer
+        if request.query_params.get("format", renderer.format) != renderer.format:
+            raise ValidationError({"format": ["Choose json or yaml."]})
         with generation_lock:
             # mypy wrongly requires that instances of the renderer are hashable; the argument is a class.
             content, tag = render_document(type(renderer))  # type: ignore[arg-type]

@@ -77,6 +77,24 @@ def test_document_is_served_in_the_form_that_is_accepted(api, accept, content_ty
     assert read(response.text) == loads(dumps(document()))
 
 
+@pytest.mark.parametrize("accept", ["*/*", "text/html", "application/yaml", "application/json"])
+@pytest.mark.parametrize("asked", ["json", "yaml"])
+def test_document_is_served_in_the_format_of_the_query(api, accept, asked):
+    response = api.get("/schema/", {"format": asked}, headers={"accept": accept})
+
+    assert response["Content-Type"].partition(";")[0] == f"application/{asked}"
+    read = loads if asked == "json" else yaml.safe_load
+    assert read(response.text)["openapi"] == "3.1.1"
+
+
+@pytest.mark.parametrize("asked", ["", "xml", "JSON", "x" * 5000])
+def test_unknown_format_of_the_document_is_400(api, asked):
+    response = api.get("/schema/", {"format": asked}, headers={"accept": "application/json"})
+
+    assert response.status_code == 400
+    assert response.json() == {"format": ["Choose json or yaml."]}
+
+
 def test_document_is_generated_once_for_each_renderer(api, monkeypatch):
     generated = []
     generate = SchemaGenerator.get_schema
