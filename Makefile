@@ -16,7 +16,7 @@ export POETRY_CACHE_DIR := $(CURDIR)/.venv/poetry/cache
 export POETRY_CONFIG_DIR := $(CURDIR)/.venv/poetry/config
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check bench
+.PHONY: run test check check-openapi bench
 
 run: export DEBUG := $(or $(DEBUG),true)
 run: .venv/main
@@ -42,6 +42,10 @@ check: .venv/all
 	.venv/bin/python manage.py check --deploy --fail-level WARNING
 	.venv/bin/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	.venv/poetry/bin/poetry check --lock
+
+# Downloads the tools, so it is not part of `make check`.
+check-openapi: .venv/main
+	tests/openapi_tools/run
 
 bench: .venv/all
 	.venv/bin/python -m tests.benchmark $(if $(PICTURE),--picture $(PICTURE))
