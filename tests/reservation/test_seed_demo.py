@@ -1,6 +1,7 @@
 """The command seed_demo."""
 
 import re
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -12,7 +13,9 @@ from django.utils import timezone
 from event.models import Event
 from reservation.management.commands import seed_demo
 from reservation.models import Reservation
+from tests.conftest import LONG
 from tests.ledger import assert_balanced
+from tests.openapi import operation
 
 
 def seed(**options):
@@ -33,6 +36,20 @@ def test_demo_events_are_realistic():
     assert events.filter(seats_remaining=F("capacity")).exists()
     assert events.values("organizer").distinct().count() == 6
     assert_balanced()
+
+
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
+@pytest.mark.parametrize("count", [1, 30])
+def test_example_of_a_booking_works_for_months(as_user, count):
+    seed(events=count)
+    example = operation("POST", LONG.reservations)["requestBody"]["content"]["application/json"]["examples"]
+    [booking] = [body["value"] for body in example.values()]
+
+    response = as_user(User.objects.get(username="admin")).post(LONG.reservations, booking)
+
+    assert response.status_code == 201
+    assert Event.objects.get(pk=booking["event_id"]).start_time > timezone.now() + timedelta(days=100)
+    assert Event.objects.filter(start_time__lte=timezone.now()).count() == 0
 
 
 def test_admin_logs_in_with_the_password_that_is_printed():

@@ -43,8 +43,9 @@ EVENT_TEMPLATES = [
     ("Chess tournament", "Seven rounds, Swiss system, all levels.", 13, 5, 24),
 ]
 PLACES = ["at the harbour", "in the old mill", "on the roof", "in the library", "in the garden"]
-# Share of booked seats per event, repeated in this order; 1 means sold out.
-BOOKED_SHARES = [1, 0.4, 0.9, 0.15, 0.7, 0.05, 1, 0.5, 0.95, 0, 0.3, 0.6]
+# Share of booked seats per event, repeated in this order; 1 means sold out. The first event has seats left, because the
+# example in Swagger UI books the event with id 1.
+BOOKED_SHARES = [0.4, 0.9, 0.15, 0.7, 0.05, 1, 0.5, 0.95, 0, 0.3, 0.6, 1]
 
 DAYS_AHEAD = 120
 # Events after this many get no reservations, so that a large --events stays fast.
@@ -126,7 +127,8 @@ def fill(people: dict[str, User], count: int) -> int:
             numbers = range(first, min(first + BATCH_SIZE, count))
             with transaction.atomic():
                 events = Event.objects.bulk_create(
-                    planned(number, today + timedelta(days=1 + number * DAYS_AHEAD // count), organizers)
+                    # The first event is the last to start, so that it can be booked for months.
+                    planned(number, today + timedelta(days=DAYS_AHEAD - number * DAYS_AHEAD // count), organizers)
                     for number in numbers
                 )
                 for number, event in zip(numbers, events, strict=True):
