@@ -29,9 +29,9 @@ class TokenAuthenticationScheme(TokenScheme):
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         definition: dict[str, str] = super().get_security_definition(auto_schema)
         return definition | {
-            "description": "Log in, then enter the word `Token`, a space and the token from the response: "
-            f"`Token {TOKEN}`. It is sent in the `Authorization` header. `Bearer` instead of `Token` works too. The "
-            "token becomes invalid when you log out or change your password."
+            "description": "Log in, then enter the word `Token`, a space and the token from the response. It is sent "
+            "in the `Authorization` header. `Bearer` instead of `Token` works too. The token becomes invalid when you "
+            "log out or change your password."
         }
 
 

@@ -198,8 +198,6 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {
         "deepLinking": True,
-        # The description in welcome.md refers to operations by these ids.
-        "displayOperationId": True,
         "displayRequestDuration": True,
         "filter": True,
         "persistAuthorization": True,

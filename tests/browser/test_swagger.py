@@ -1,14 +1,18 @@
 """A new user goes from sign-up to a cancelled reservation in Swagger UI."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from eventmanagement.api.openapi import OPERATIONS
 from reservation.models import Reservation
+from tests.browser.conftest import LAPTOP, PHONE
 
 SWAGGER = "/docs/swagger/"
+
+LEGIBILITY = Path(__file__).with_name("legibility.js").read_text()
 
 
 def opened(page: Page, operation: str) -> Locator:
@@ -106,3 +110,109 @@ def test_duration_of_a_request_is_shown(visit):
     response = execute(visit.page, "event_list")
 
     expect(response).to_contain_text("Request duration")
+
+
+def open_everything(page: Page) -> None:
+    """Open the introduction, one operation of each method, and two responses."""
+    for summary in page.locator(".info summary").all():
+        summary.click()
+    for operation in ("event_update", "event_partial_update", "event_delete"):
+        opened(page, operation)
+    execute(page, "event_list")
+    execute(page, "signup")
+    for summary in page.locator(".folded-headers > summary").all():
+        summary.click()
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request, visit) -> str:
+    visit.page.emulate_media(color_scheme=request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_text_has_enough_contrast(visit, scheme, size, event):
+    page = visit.page
+    page.set_viewport_size(size)
+    page.goto(SWAGGER)
+    open_everything(page)
+    page.get_by_role("button", name="Authorize").first.click()
+
+    assert page.locator(".opblock-summary-method").count() == len(OPERATIONS)
+    assert page.locator(".btn").count() > 10
+    assert page.evaluate(f"{LEGIBILITY}.lowContrast()") == []
+
+
+def test_page_has_the_scheme_of_the_browser(visit, scheme):
+    page = visit.page
+    page.goto(SWAGGER)
+    background = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+
+    is_dark = sum(map(int, re.findall(r"\d+", background))) < 3 * 128
+    assert is_dark == (scheme == "dark")
+
+    page.emulate_media(color_scheme="light" if is_dark else "dark")
+
+    expect(page.locator("html")).not_to_have_css("background-color", background)
+
+
+def test_phone_shows_whole_words_in_the_width_of_the_screen(visit, event):
+    page = visit.page
+    page.set_viewport_size(PHONE)
+    page.goto(SWAGGER)
+    open_everything(page)
+
+    assert page.evaluate(f"{LEGIBILITY}.tooWide()") == []
+    assert page.evaluate(f"{LEGIBILITY}.brokenWords()") == []
+
+
+def test_first_screen_shows_operations(visit):
+    visit.page.goto(SWAGGER)
+
+    expect(visit.page.locator("[id$='-signup']")).to_be_in_viewport(ratio=1)
+    expect(visit.page.locator("[id$='-event_list']")).to_be_in_viewport(ratio=1)
+
+
+def test_response_headers_are_folded(visit, event):
+    page = visit.page
+    page.goto(SWAGGER)
+    execute(page, "event_list")
+    block = opened(page, "event_list")
+
+    expect(block.get_by_text("WWW-Authenticate")).to_be_hidden()
+    expect(block.get_by_text("x-request-id")).to_have_count(2)
+    for line in block.get_by_text("x-request-id").all():
+        expect(line).to_be_hidden()
+
+    for summary in block.locator(".folded-headers > summary").all():
+        summary.click()
+
+    expect(block.get_by_text("WWW-Authenticate")).to_be_visible()
+    expect(block.locator(".folded-headers pre")).to_contain_text("x-request-id: ")
+
+
+def test_steps_of_the_introduction_open_their_operations(visit):
+    page = visit.page
+    page.goto(SWAGGER)
+    links = page.locator(".info a[href^='#/']")
+    expect(links).to_have_count(7)
+
+    for link in links.all():
+        _, tag, operation = link.get_attribute("href").split("/")
+        link.click()
+        block = page.locator(f"#operations-{tag}-{operation}")
+        expect(block).to_have_class(re.compile("is-open"))
+        expect(block).to_be_in_viewport()
+        expect(page).to_have_url(re.compile(f"#/{tag}/{operation}$"))
+
+    assert len(page.context.pages) == 1
+
+
+def test_changed_address_opens_its_operation(visit):
+    page = visit.page
+    page.goto(SWAGGER)
+    expect(page.locator(".opblock")).to_have_count(len(OPERATIONS))
+
+    page.evaluate("location.hash = '#/Events/event_create'")
+
+    expect(page.locator("#operations-Events-event_create")).to_have_class(re.compile("is-open"))
