@@ -1,13 +1,13 @@
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import django_filters
 from django import forms
 from django.db.models import BigIntegerField
-from django_filters.fields import IsoDateTimeField
 
 from event.models import Event, EventQuerySet
 from eventmanagement.api.search import SearchField
+from eventmanagement.api.times import parse_time
 
 ORDERINGS = [
     "start_time",
@@ -17,6 +17,9 @@ ORDERINGS = [
     "seats_remaining",
     "-seats_remaining",
 ]
+
+# Unescaped, the plus sign of a zone is a space.
+PLUS_HINT = "In a URL, escape the plus sign."
 
 
 class IdFilter(django_filters.Filter):
@@ -28,15 +31,16 @@ class IdFilter(django_filters.Filter):
         super().__init__(*args, min_value=1, max_value=BigIntegerField.MAX_BIGINT, **options)
 
 
-class DateTimeField(IsoDateTimeField):
-    """A date and time, converted to UTC. Rejects values out of range in UTC, such as 9999-12-31T23:59-14:00."""
+class DateTimeField(forms.DateTimeField):
+    """A date and time in the same formats as in request bodies, converted to UTC."""
 
     def to_python(self, value: Any) -> datetime | None:
-        moment: datetime | None = super().to_python(value)
+        if value in self.empty_values:
+            return None
         try:
-            return moment and moment.astimezone(UTC)
-        except OverflowError:
-            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+            return parse_time(value)
+        except ValueError as error:
+            raise forms.ValidationError(f"{error} {PLUS_HINT}", code="invalid") from None
 
 
 class DateTimeFilter(django_filters.Filter):
@@ -54,8 +58,12 @@ class EventFilter(django_filters.FilterSet):
         method="filter_search", label="Up to six words. Each must occur in the title or the description"
     )
     organizer = IdFilter(field_name="organizer_id", label="The id of the organizer")
-    start_after = DateTimeFilter(field_name="start_time", lookup_expr="gt", label="Starts after this time (ISO 8601)")
-    start_before = DateTimeFilter(field_name="start_time", lookup_expr="lt", label="Starts before this time (ISO 8601)")
+    start_after = DateTimeFilter(
+        field_name="start_time", lookup_expr="gt", label="Starts after this time (ISO 8601, UTC if it has no zone)"
+    )
+    start_before = DateTimeFilter(
+        field_name="start_time", lookup_expr="lt", label="Starts before this time (ISO 8601, UTC if it has no zone)"
+    )
     available = django_filters.ChoiceFilter(
         method="filter_available",
         choices=[("true", "true"), ("false", "false")],

@@ -5,9 +5,11 @@ from http import HTTPStatus
 from django.conf import settings
 
 from event.exceptions import CapacityBelowReserved
+from event.filters import PLUS_HINT
 from event.serializers import EventSerializer
 from event.views import EventViewSet
 from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, bad_request, describe, error, operation
+from eventmanagement.api.times import INVALID_TIME
 
 TAGS = ["Events"]
 # The dates are far in the future, so that the example works in Swagger UI.
@@ -43,7 +45,7 @@ describe(
         conditional=True,
         returns=EVENT,
         responses={200: EventSerializer(many=True)}
-        | bad_request(fields={"start_after": ["Enter a valid date/time."]})
+        | bad_request(fields={"start_after": [f"{INVALID_TIME} {PLUS_HINT}"]})
         | NEEDS_TOKEN
         | PAGE_NOT_FOUND,
     ),

@@ -8,6 +8,8 @@ from event.models import EVENT_HAS_ENDED, STARTS_TOO_EARLY, Event, starts_too_ea
 from eventmanagement.api.fields import ModelSerializer
 from eventmanagement.api.mixins import CachedFieldsMixin
 
+TIME_ZONE_HELP = "A date and a time in ISO 8601 format. Without a zone, it is UTC. A date alone is refused."
+
 
 class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
     class Meta:
@@ -25,7 +27,9 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
         ]
         read_only_fields = ["organizer"]
         extra_kwargs = {
-            "show_time": {"help_text": "When the doors open. Optional."},
+            "start_time": {"help_text": f"When the event starts. {TIME_ZONE_HELP}"},
+            "end_time": {"help_text": f"When the event ends. {TIME_ZONE_HELP}"},
+            "show_time": {"help_text": f"When the doors open. Optional. {TIME_ZONE_HELP}"},
             "capacity": {"help_text": "The total number of seats."},
             "seats_remaining": {"help_text": "The number of free seats."},
             "organizer": {"help_text": "The id of the user who organizes the event."},

@@ -1,10 +1,13 @@
-"""Serializer fields that check the length of a string first."""
+"""Serializer fields that check the length of a string first, and a field for dates and times."""
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import models
 from rest_framework import serializers
 from rest_framework.fields import empty
+
+from eventmanagement.api.times import INVALID_TIME, parse_time
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
@@ -54,11 +57,28 @@ class EmailField(CheckLengthFirstMixin, serializers.EmailField):
     """REST framework's EmailField, which checks the length first."""
 
 
+class DateTimeField(serializers.DateTimeField):
+    """REST framework's DateTimeField, which reads only the formats of ``parse_time``."""
+
+    default_error_messages = {"invalid": INVALID_TIME}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if isinstance(value, str):
+            try:
+                value = parse_time(value)
+            except ValueError as error:
+                raise serializers.ValidationError([str(error)], code="invalid") from None
+        elif not isinstance(value, datetime):
+            self.fail("invalid")
+        return super().to_internal_value(value)
+
+
 class ModelSerializer(serializers.ModelSerializer[ModelT]):
-    """REST framework's ModelSerializer, which uses these fields for strings."""
+    """REST framework's ModelSerializer, which uses these fields for strings and times."""
 
     serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {
         models.CharField: CharField,
         models.TextField: CharField,
         models.EmailField: EmailField,
+        models.DateTimeField: DateTimeField,
     }
