@@ -24,6 +24,7 @@ from event.journal import log_seats
 from event.search_sql import BIGRAM_LENGTH, contains_bigrams
 from eventmanagement.database.breaker import LockBreaker
 from eventmanagement.database.queries import PreparedQuery, SetLockTimeout
+from eventmanagement.text_fields import LineField, TextField
 
 # The circuit breaker for the locks of event rows, by event id. It guards booking, cancelling and Event.lock(). It
 # does not guard the admin's form for events, nor the update() and delete() of a queryset.
@@ -227,8 +228,8 @@ EVENT_BY_ID = PreparedQuery(lambda event_id: Event.objects.filter(pk=event_id), 
 
 
 class Event(models.Model):
-    title = models.CharField(max_length=200)
-    description = models.TextField(blank=True, max_length=MAX_DESCRIPTION_LENGTH)
+    title = LineField(max_length=200)
+    description = TextField(blank=True, max_length=MAX_DESCRIPTION_LENGTH)
     start_time = models.DateTimeField()
     end_time = models.DateTimeField()
     show_time = models.DateTimeField("doors open", null=True, blank=True)
@@ -278,7 +279,7 @@ class Event(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.title
+        return str(self.title)
 
     @property
     def reserved(self) -> int:

@@ -8,6 +8,10 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from eventmanagement.api.times import INVALID_TIME, parse_time
+from eventmanagement.text_fields import NormalizedTextMixin, normalize
+
+# Normalizing to NFC can make a text four times shorter.
+MAX_SHORTENING = 4
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
@@ -43,14 +47,25 @@ class CheckLengthFirstMixin(serializers.Field[str, str, str, Any]):
         except ValueError:
             # str() raises ValueError for an integer of more than 4,300 digits.
             self.fail("invalid")
-        if self.trim_whitespace:
-            text = text.strip()
+        return self.normalize(text.strip() if self.trim_whitespace else text)
+
+    def normalize(self, text: str) -> str:
+        """Check the length of the text. A subclass may return the text in another form."""
         self.check_length(text)
         return text
 
 
 class CharField(CheckLengthFirstMixin, serializers.CharField):
     """REST framework's CharField, which checks the length first."""
+
+
+class NormalizedCharField(CharField):
+    """A text in NFC. Its length is checked after it has been normalized, and roughly before that."""
+
+    def normalize(self, text: str) -> str:
+        if self.max_length is not None and len(text) > self.max_length * MAX_SHORTENING:
+            self.fail("max_length", max_length=self.max_length)
+        return super().normalize(normalize(text))
 
 
 class EmailField(CheckLengthFirstMixin, serializers.EmailField):
@@ -77,6 +92,7 @@ class ModelSerializer(serializers.ModelSerializer[ModelT]):
     """REST framework's ModelSerializer, which uses these fields for strings and times."""
 
     serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {
+        NormalizedTextMixin: NormalizedCharField,
         models.CharField: CharField,
         models.TextField: CharField,
         models.EmailField: EmailField,

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from django import forms
 from django.core.exceptions import ValidationError
+
+from eventmanagement.text_fields import NormalizedFormField
 
 # In characters: the maximum length of a title.
 MAX_SEARCH_LENGTH = 200
@@ -18,8 +19,8 @@ def check_word_count(text: str) -> None:
         raise ValidationError(TOO_MANY_WORDS, code="too_many_words")
 
 
-class SearchField(forms.CharField):
-    """The search text: at most ``MAX_SEARCH_LENGTH`` characters and ``MAX_SEARCH_WORDS`` words."""
+class SearchField(NormalizedFormField):
+    """The search text in NFC: at most ``MAX_SEARCH_LENGTH`` characters and ``MAX_SEARCH_WORDS`` words."""
 
     default_validators = [check_word_count]
 

@@ -41,22 +41,20 @@ class LimitedSearchMixin(admin.ModelAdmin):
     """Applies the API's search limits to the admin. A search above them finds nothing and shows a warning."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        for message in search_errors(request.GET.get(SEARCH_VAR, "")):
+        for message in read_search(request.GET.get(SEARCH_VAR, ""))[1]:
             self.message_user(request, message, messages.WARNING)
         return super().changelist_view(request, extra_context)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        if search_errors(search_term):
-            return queryset.none(), False
-        return super().get_search_results(request, queryset, search_term)
+        text, errors = read_search(search_term)
+        return (queryset.none(), False) if errors else super().get_search_results(request, queryset, text)
 
 
-def search_errors(text: str) -> list[str]:
-    """Return the error messages for a search text, or an empty list."""
+def read_search(text: str) -> tuple[str, list[str]]:
+    """Return the normalized search text and no errors, or an empty text and the error messages."""
     try:
-        SearchField(required=False).clean(text)
+        return SearchField(required=False).clean(text), []
     except ValidationError as error:
-        return error.messages
-    return []
+        return "", error.messages
