@@ -6,7 +6,8 @@ or reservations, and locks several events in the order of their ids.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,10 @@ EVENT_LOCK_BREAKER = LockBreaker()
 
 MAX_DESCRIPTION_LENGTH = 10_000
 EVENT_HAS_ENDED = "The event is already over."
+SEATS_CANT_BE_SET = (
+    "seats_remaining can't be set directly. It changes with the capacity, and with reservations: "
+    "see Reservation.objects.book(). For a new event, leave it out or set it to None. All its seats are free."
+)
 EARLIEST_START_OFFSET = timedelta(days=-365)
 STARTS_TOO_EARLY = "The start can't be more than a year in the past."
 
@@ -87,7 +92,7 @@ class EventQuerySet(models.QuerySet["Event"]):
         capacity that is not a whole number.
         """
         if "seats_remaining" in changes:
-            raise TypeError("seats_remaining can't be set directly. It changes with reservations and the capacity.")
+            raise TypeError(SEATS_CANT_BE_SET)
         if "capacity" not in changes:
             return super().update(**changes)
         capacity = whole_number(changes.pop("capacity"))
@@ -132,15 +137,14 @@ class EventQuerySet(models.QuerySet["Event"]):
     ) -> list["Event"]:
         """Create the events with all seats free.
 
-        Raises TypeError for ``update_conflicts``, which would overwrite existing events, and ValueError for a
-        capacity that is not a whole number.
+        Raises TypeError for ``update_conflicts``, which would overwrite existing events, and for an event whose
+        ``seats_remaining`` is set, and ValueError for a capacity that is not a whole number.
         """
         if options.get("update_conflicts"):
             raise TypeError("bulk_create can't overwrite an existing event: it would reset its seats.")
         events = list(objs)
-        for event in events:
-            event.capacity = event.seats_remaining = whole_number(event.capacity)
-        created = super().bulk_create(events, batch_size, **options)
+        with _all_seats_free(events):
+            created = super().bulk_create(events, batch_size, **options)
         for event in created:
             if event.pk and isinstance(event.capacity, WholeNumber):
                 event.refresh_from_db(fields=["capacity", "seats_remaining"])
@@ -166,6 +170,25 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     delete.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
     delete.queryset_only = True  # type: ignore[attr-defined]  # A function's attribute.
+
+
+@contextmanager
+def _all_seats_free(events: list["Event"]) -> Iterator[None]:
+    """Set ``seats_remaining`` of new events for the insert in this block. If the insert fails, restore it.
+
+    Raises TypeError if it is set already, except on an instance that was loaded and lost its primary key: a copy.
+    """
+    before = [event.seats_remaining for event in events]
+    if any(event._state.adding and event.seats_remaining is not None for event in events):
+        raise TypeError(SEATS_CANT_BE_SET)
+    try:
+        for event in events:
+            event.capacity = event.seats_remaining = whole_number(event.capacity)
+        yield
+    except BaseException:
+        for event, seats in zip(events, before, strict=True):
+            event.seats_remaining = seats
+        raise
 
 
 EventManagerFromQuerySet = models.Manager.from_queryset(EventQuerySet)
@@ -298,25 +321,29 @@ class Event(models.Model):
         """Save the event, but never the instance's ``seats_remaining``, which may be outdated.
 
         A new event starts with all seats free. A changed capacity is saved by ``resize``, which may raise
-        CapacityBelowReserved. Raises ValueError for a capacity that is not a whole number. If the capacity was an
+        CapacityBelowReserved. Raises ValueError for a capacity that is not a whole number, and TypeError for a new
+        event whose ``seats_remaining`` is set, or if ``update_fields`` contains it. If the capacity was an
         expression, the attribute gets its value.
         """
         if self._state.adding or self.pk is None:
-            self.capacity = self.seats_remaining = whole_number(self.capacity)
-            # force_insert: an existing event with this id must not be overwritten with a reset seat count.
-            super().save(update_fields=update_fields, **options | {"force_insert": True})
+            with _all_seats_free([self]):
+                # force_insert: an existing event with this id must not be overwritten with a reset seat count.
+                super().save(update_fields=update_fields, **options | {"force_insert": True})
             if isinstance(self.capacity, WholeNumber):
                 self.refresh_from_db(fields=["capacity", "seats_remaining"])
             return
         if update_fields is None:
             # Like Django, do not write deferred fields.
             unloaded = self.get_deferred_fields()
-            update_fields = [
+            written = {
                 field.name
                 for field in self._meta.concrete_fields
                 if not field.primary_key and field.attname not in unloaded
-            ]
-        written = set(update_fields)
+            }
+        else:
+            written = set(update_fields)
+            if "seats_remaining" in written:
+                raise TypeError(SEATS_CANT_BE_SET)
         with transaction.atomic():
             if "capacity" in written:
                 self.resize(self.capacity)

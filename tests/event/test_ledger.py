@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, ProtectedError
 from django.db.models.functions import Floor, Random
@@ -18,7 +19,7 @@ from tests.ledger import assert_balanced, seats_left
 
 
 def test_new_event_has_all_its_seats(alice, event_of):
-    event = event_of(alice, capacity=7, seats_remaining=3)
+    event = event_of(alice, capacity=7)
 
     assert event.seats_remaining == seats_left(event) == 7
 
@@ -62,14 +63,6 @@ def test_saving_capacity_runs_one_update(event):
         event.save(update_fields=["capacity"])
 
     assert sum(query["sql"].startswith("UPDATE") for query in queries) == 1
-
-
-def test_saving_a_count_of_seats_changes_nothing(event):
-    event.seats_remaining = 1
-
-    event.save(update_fields=["seats_remaining"])
-
-    assert seats_left(event) == 10
 
 
 def test_saving_too_small_capacity_changes_nothing(people, event):
@@ -163,8 +156,10 @@ def test_doors_may_open_up_to_the_end(alice, event_of, event):
         lambda event: Event.objects.bulk_create(
             [event], update_conflicts=True, unique_fields=["id"], update_fields=["capacity"]
         ),
+        lambda event: event.save(update_fields=iter(["seats_remaining"])),
+        lambda event: Event.objects.update_or_create(pk=event.pk, defaults={"seats_remaining": 3}),
     ],
-    ids=["update", "update both", "bulk_update", "bulk_create"],
+    ids=["update", "update both", "bulk_update", "bulk_create", "save", "update_or_create"],
 )
 def test_seats_remaining_cannot_be_set(bob, event, write):
     Reservation.objects.book(user=bob, event_id=event.pk)
@@ -172,6 +167,59 @@ def test_seats_remaining_cannot_be_set(bob, event, write):
     with pytest.raises(TypeError), transaction.atomic():
         write(event)
 
+    assert_balanced()
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        lambda fields: Event.objects.create(**fields),
+        lambda fields: Event(**fields).save(),
+        lambda fields: Event.objects.bulk_create([Event(**fields)]),
+        lambda fields: Event.objects.get_or_create(title="New", defaults=fields),
+        lambda fields: Event.objects.update_or_create(title="New", defaults=fields),
+        lambda fields: fields.pop("organizer").organized_events.create(**fields),
+    ],
+    ids=["create", "save", "bulk_create", "get_or_create", "update_or_create", "related manager"],
+)
+@pytest.mark.parametrize("seats", [3, 10])
+def test_new_event_with_a_seat_count_is_refused(alice, create, seats):
+    start = timezone.now() + timedelta(days=1)
+    times = {"start_time": start, "end_time": start + timedelta(hours=1)}
+
+    with pytest.raises(TypeError, match=r"set it to None. All its seats are free\.") as refusal, transaction.atomic():
+        create({"title": "Concert", "organizer": alice, "capacity": 10, "seats_remaining": seats} | times)
+
+    assert "Reservation.objects.book()" in str(refusal.value)
+    assert not Event.objects.exists()
+
+
+def save_in_bulk(event):
+    Event.objects.bulk_create([event])
+
+
+@pytest.mark.parametrize("save", [Event.save, save_in_bulk])
+def test_failed_insert_can_be_repeated(alice, event, save):
+    new = Event(title="New", organizer=alice, capacity=0, start_time=event.start_time, end_time=event.end_time)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        save(new)
+    new.capacity = 5
+
+    save(new)
+
+    assert new.seats_remaining == seats_left(new) == 5
+
+
+def test_fixture_keeps_its_seat_count(bob, event, tmp_path):
+    """The reservations of the event are in the fixture too, so the ledger's rules do not apply."""
+    Reservation.objects.book(user=bob, event_id=event.pk)
+    fixture = tmp_path / "events.json"
+    call_command("dumpdata", "event", "reservation", output=str(fixture))
+    Event.objects.all().delete()
+
+    call_command("loaddata", str(fixture), verbosity=0)
+
+    assert seats_left(event) == 9
     assert_balanced()
 
 
@@ -187,11 +235,12 @@ def test_new_event_does_not_overwrite_one_that_is_there(bob, event):
     assert_balanced()
 
 
-def test_copy_of_an_event_has_all_its_seats(bob, event):
-    Reservation.objects.book(user=bob, event_id=event.pk)
+@pytest.mark.parametrize("save", [Event.save, save_in_bulk])
+def test_copy_of_an_event_has_all_its_seats(bob, event, save):
+    event = Reservation.objects.book(user=bob, event_id=event.pk).event
     event.pk = None
 
-    event.save()
+    save(event)
 
     assert Event.objects.count() == 2
     assert seats_left(event) == 10
