@@ -32,6 +32,7 @@ from eventmanagement.text_fields import LineField, TextField
 EVENT_LOCK_BREAKER = LockBreaker()
 
 MAX_DESCRIPTION_LENGTH = 10_000
+DOORS_OPEN_TOO_LATE = "The doors can't open after the event ends."
 EVENT_HAS_ENDED = "The event is already over."
 SEATS_CANT_BE_SET = (
     "seats_remaining can't be set directly. It changes with the capacity, and with reservations: "
@@ -284,7 +285,7 @@ class Event(models.Model):
             CheckConstraint(
                 name="event_opens_before_it_ends",
                 condition=Q(show_time__lte=F("end_time")),
-                violation_error_message="The doors must open before the event ends.",
+                violation_error_message=DOORS_OPEN_TOO_LATE,
             ),
         ]
         indexes = [

@@ -71,8 +71,8 @@ describe(
     update=operation(
         "event_update",
         "Replace an event",
-        description="Send all fields. `seats_remaining` changes with the capacity, which can't be less than the number "
-        "of reserved seats.",
+        description="Send all fields. `description` and `show_time` are reset if you leave them out. "
+        "`seats_remaining` changes with the capacity, which can't be less than the number of reserved seats.",
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,

@@ -4,11 +4,13 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from event.models import EVENT_HAS_ENDED, STARTS_TOO_EARLY, Event, starts_too_early
+from event.models import DOORS_OPEN_TOO_LATE, EVENT_HAS_ENDED, STARTS_TOO_EARLY, Event, starts_too_early
 from eventmanagement.api.fields import ModelSerializer
 from eventmanagement.api.mixins import CachedFieldsMixin
 
 TIME_ZONE_HELP = "A date and a time in ISO 8601 format. Without a zone, it is UTC. A date alone is refused."
+
+SEND_SHOW_TIME = "Send show_time too, with a new time or null."
 
 
 class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
@@ -27,9 +29,11 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
         ]
         read_only_fields = ["organizer"]
         extra_kwargs = {
+            # PUT resets these fields to their defaults if they are left out.
+            "description": {"default": "", "help_text": "Optional."},
             "start_time": {"help_text": f"When the event starts. {TIME_ZONE_HELP}"},
             "end_time": {"help_text": f"When the event ends. {TIME_ZONE_HELP}"},
-            "show_time": {"help_text": f"When the doors open. Optional. {TIME_ZONE_HELP}"},
+            "show_time": {"default": None, "help_text": f"When the doors open. Optional. {TIME_ZONE_HELP}"},
             "capacity": {"help_text": "The total number of seats."},
             "seats_remaining": {"help_text": "The number of free seats."},
             "organizer": {"help_text": "The id of the user who organizes the event."},
@@ -44,7 +48,8 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
         if end <= start:
             raise serializers.ValidationError({"end_time": ["The event must end after it starts."]})
         if doors and doors > end:
-            raise serializers.ValidationError({"show_time": ["The doors must open before the event ends."]})
+            hint = "" if "show_time" in changes else f" {SEND_SHOW_TIME}"
+            raise serializers.ValidationError({"show_time": [DOORS_OPEN_TOO_LATE + hint]})
         if not self.instance and end <= timezone.now():
             raise serializers.ValidationError({"end_time": [EVENT_HAS_ENDED]})
         start_changed = not self.instance or start != self.instance.start_time

@@ -147,6 +147,12 @@ def test_event_that_ends_before_it_starts_is_refused(boss, event):
     assert errors(response) == {"__all__": ["The event must end after it starts."]}
 
 
+def test_doors_after_the_end_are_refused(boss, event):
+    response = boss.post(page(event), form_of(event, **moment("show_time", event.end_time + timedelta(hours=1))))
+
+    assert errors(response) == {"__all__": ["The doors can't open after the event ends."]}
+
+
 def test_capacity_moves_the_seats_and_is_logged(boss, event, bob):
     book(event, bob)
 

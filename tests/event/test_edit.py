@@ -6,6 +6,7 @@ from django.utils import timezone
 from event.models import Event
 from event.views import EventViewSet
 from reservation.models import Reservation
+from tests.conftest import LONG, SHORT
 from tests.ledger import assert_balanced, begin, seats_left
 
 MATINEE = {
@@ -87,6 +88,55 @@ def test_concurrently_deleted_event_is_404(as_user, alice, routes, event, method
     response = getattr(as_user(alice), method)(routes.event(event), MATINEE)
 
     assert response.status_code == 404
+
+
+@pytest.mark.parametrize("routes", [LONG, SHORT], ids=["long", "short"])
+@pytest.mark.parametrize("media_type", ["json", "multipart"])
+def test_put_resets_optional_fields(as_user, alice, routes, event_of, media_type):
+    event = event_of(alice, description="Strings.", show_time=timezone.now())
+    sent = {field: MATINEE[field] for field in ("title", "start_time", "end_time", "capacity")}
+
+    response = as_user(alice).put(routes.event(event), sent, format=media_type)
+
+    assert response.status_code == 200
+    assert (response.json()["description"], response.json()["show_time"]) == ("", None)
+    event.refresh_from_db()
+    assert (event.description, event.show_time) == ("", None)
+
+
+@pytest.mark.parametrize("routes", [LONG, SHORT], ids=["long", "short"])
+@pytest.mark.parametrize("media_type", ["json", "multipart"])
+def test_patch_keeps_optional_fields(as_user, alice, routes, event_of, media_type):
+    event = event_of(alice, description="Strings.", show_time=timezone.now())
+
+    response = as_user(alice).patch(routes.event(event), {"title": "Matinee"}, format=media_type)
+
+    assert response.json()["description"] == "Strings."
+    assert response.json()["show_time"] is not None
+
+
+@pytest.mark.parametrize("routes", [LONG, SHORT], ids=["long", "short"])
+def test_doors_that_stay_after_the_end_are_refused_with_a_hint(as_user, alice, routes, event):
+    client = as_user(alice)
+    client.put(routes.event(event), MATINEE)
+    earlier = {"start_time": "2999-05-01T14:00:00Z", "end_time": "2999-05-01T16:00:00Z"}
+
+    alone = client.patch(routes.event(event), earlier)
+    with_doors = client.patch(routes.event(event), earlier | {"show_time": MATINEE["show_time"]})
+    without_doors = client.patch(routes.event(event), earlier | {"show_time": None})
+
+    assert alone.status_code == with_doors.status_code == 400
+    assert alone.json() == {
+        "show_time": ["The doors can't open after the event ends. Send show_time too, with a new time or null."]
+    }
+    assert with_doors.json() == {"show_time": ["The doors can't open after the event ends."]}
+    assert without_doors.status_code == 200
+
+
+def test_doors_may_open_when_the_event_ends(as_user, alice, routes, event):
+    response = as_user(alice).patch(routes.event(event), {"show_time": event.end_time})
+
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(
