@@ -8,7 +8,17 @@ from event.exceptions import CapacityBelowReserved
 from event.filters import PLUS_HINT
 from event.serializers import EventSerializer
 from event.views import EventViewSet
-from eventmanagement.api.openapi import NEEDS_TOKEN, THROTTLED, bad_request, describe, error, operation
+from eventmanagement.api.openapi import (
+    IF_MATCH,
+    NEEDS_TOKEN,
+    PRECONDITION_FAILED,
+    THROTTLED,
+    WRITTEN_ETAG,
+    bad_request,
+    describe,
+    error,
+    operation,
+)
 from eventmanagement.api.times import INVALID_TIME
 
 TAGS = ["Events"]
@@ -29,7 +39,7 @@ NOT_ORGANIZER = error(
 )
 EVENT_NOT_FOUND = error(HTTPStatus.NOT_FOUND, "No Event matches the given query.", "There is no event with this id.")
 PAGE_NOT_FOUND = error(HTTPStatus.NOT_FOUND, "Invalid page.", "This page does not exist.")
-UPDATE_RESPONSES = {200: EventSerializer} | NEEDS_TOKEN | NOT_ORGANIZER | EVENT_NOT_FOUND
+CHANGE_ERRORS = NEEDS_TOKEN | NOT_ORGANIZER | EVENT_NOT_FOUND | PRECONDITION_FAILED
 CAPACITY_ERRORS = bad_request("CapacityRefusal", CapacityBelowReserved(12), fields=INVALID_TIMES)
 # For ``auth``: an empty list means that no token is needed, None means the view's authentication classes.
 READ_AUTH: list[str] | None = [] if settings.EVENTS_PUBLIC else None
@@ -56,6 +66,7 @@ describe(
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
+        headers=[WRITTEN_ETAG],
         responses={201: EventSerializer} | bad_request(fields=INVALID_TIMES) | NEEDS_TOKEN | THROTTLED,
     ),
     retrieve=operation(
@@ -76,7 +87,8 @@ describe(
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
-        responses=UPDATE_RESPONSES | CAPACITY_ERRORS,
+        headers=[IF_MATCH, WRITTEN_ETAG],
+        responses={200: EventSerializer} | CHANGE_ERRORS | CAPACITY_ERRORS,
     ),
     partial_update=operation(
         "event_partial_update",
@@ -86,13 +98,15 @@ describe(
         tags=TAGS,
         sends={"capacity": 60},
         returns=EVENT | {"capacity": 60, "seats_remaining": 60},
-        responses=UPDATE_RESPONSES | CAPACITY_ERRORS,
+        headers=[IF_MATCH, WRITTEN_ETAG],
+        responses={200: EventSerializer} | CHANGE_ERRORS | CAPACITY_ERRORS,
     ),
     destroy=operation(
         "event_delete",
         "Delete an event",
         description="Also deletes its reservations.",
         tags=TAGS,
-        responses={204: None} | NEEDS_TOKEN | NOT_ORGANIZER | EVENT_NOT_FOUND,
+        headers=[IF_MATCH],
+        responses={204: None} | CHANGE_ERRORS,
     ),
 )

@@ -16,10 +16,10 @@ from event.models import Event
 from event.permissions import IsAuthenticatedOrPublicRead, IsOrganizerOrReadOnly
 from event.serializers import EventSerializer
 from eventmanagement.api import limits
-from eventmanagement.api.mixins import ConditionalGetMixin, FilterListOnlyMixin, MethodNotAllowedFirstMixin
+from eventmanagement.api.mixins import ConditionalRequestsMixin, FilterListOnlyMixin, MethodNotAllowedFirstMixin
 
 
-class EventViewSet(MethodNotAllowedFirstMixin, FilterListOnlyMixin, ConditionalGetMixin, ModelViewSet[Event]):
+class EventViewSet(MethodNotAllowedFirstMixin, FilterListOnlyMixin, ConditionalRequestsMixin, ModelViewSet[Event]):
     """Anyone can list and read events. Logged-in users can create them. Only the organizer can edit or delete one."""
 
     queryset = Event.objects.all()
@@ -41,7 +41,8 @@ class EventViewSet(MethodNotAllowedFirstMixin, FilterListOnlyMixin, ConditionalG
     def locked(self, event: Event) -> Iterator[None]:
         """Open a transaction, lock the event until the end of the block, and check the permissions again.
 
-        Raises Http404 if the event has been deleted, or PermissionDenied if it has a new organizer.
+        Raises Http404 if the event has been deleted, PermissionDenied if it has a new organizer, or
+        PreconditionFailed if it is not the version that the request is for.
         """
         with transaction.atomic():
             try:
@@ -49,7 +50,14 @@ class EventViewSet(MethodNotAllowedFirstMixin, FilterListOnlyMixin, ConditionalG
             except Event.DoesNotExist:
                 raise _not_found() from None
             self.check_object_permissions(self.request, event)
+            self.check_preconditions(event)
             yield
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        self.perform_create(serializer)
+        return self._respond(serializer, status.HTTP_201_CREATED)
 
     @transaction.atomic
     def perform_create(self, serializer: BaseSerializer[Event]) -> None:
@@ -65,13 +73,18 @@ class EventViewSet(MethodNotAllowedFirstMixin, FilterListOnlyMixin, ConditionalG
             serializer = self.get_serializer(event, data=changes, partial=partial)
             serializer.is_valid(raise_exception=True)
             self.perform_update(serializer)
-        return Response(serializer.data)
+        return self._respond(serializer)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         event = self.get_object()
         with self.locked(event):
             self.perform_destroy(event)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _respond(self, serializer: BaseSerializer[Event], status_code: int = status.HTTP_200_OK) -> Response:
+        """Return the event as it has been written, with its ETag."""
+        tag = self.etag(serializer.instance)  # type: ignore[arg-type]  # Not None after save().
+        return Response(serializer.data, status_code, headers={"ETag": tag})
 
 
 def _not_found() -> Http404:

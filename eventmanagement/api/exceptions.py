@@ -1,4 +1,4 @@
-"""The API's exception handler."""
+"""The API's exception handler, and an exception of HTTP that REST framework lacks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,20 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError
 from django.http import UnreadablePostError
 from rest_framework import status
-from rest_framework.exceptions import ErrorDetail, NotAuthenticated, ParseError, Throttled
+from rest_framework.exceptions import APIException, ErrorDetail, NotAuthenticated, ParseError, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_framework_handler
 
 from eventmanagement.refusals import Refusal, TooManyAttempts
+
+
+class PreconditionFailed(APIException):
+    """A condition of a write, in ``If-Match`` or ``If-None-Match``, does not hold."""
+
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+    default_code = "precondition_failed"
+    default_detail = "The current version does not meet the condition in the If-Match or If-None-Match header."
 
 
 def refusal_body(refusal: Refusal) -> dict[str, Any]:

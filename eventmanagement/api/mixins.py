@@ -1,12 +1,13 @@
 """Mixins for views and serializers."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.http import HttpResponse, HttpResponseNotModified
 from django_filters import FilterSet
 from rest_framework.exceptions import MethodNotAllowed
@@ -17,7 +18,11 @@ from rest_framework.serializers import Field, Serializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
+from eventmanagement.api.exceptions import PreconditionFailed
 from eventmanagement.api.pagination import PageNumberPagination
+
+# What servers add to an ETag inside its quotes when they compress the response, for example Apache and Jetty.
+COMPRESSION_SUFFIXES = ["", *(f"{mark}{coding}" for mark in ("-", "--", ";") for coding in ("gzip", "br", "zstd"))]
 
 AnyField = Field[Any, Any, Any, Any]
 
@@ -44,11 +49,12 @@ class FilterListOnlyMixin(GenericViewSet[Any]):
         return super().filter_queryset(queryset) if asked and self.action == "list" else queryset
 
 
-class ConditionalGetMixin(RetrieveModelMixin, ListModelMixin, GenericViewSet[Any]):
-    """Adds an ETag, and returns 304 if the client's copy is current, without serializing the rows.
+class ConditionalRequestsMixin(RetrieveModelMixin, ListModelMixin, GenericViewSet[Any]):
+    """Adds an ETag to responses. Returns 304 if the client's copy is current, without serializing the rows.
 
-    The ETag is a hash of the current rows, so it changes with every seat. It also depends on the project's version,
-    because another version may serialize rows differently.
+    The ETag of a row is a hash of its columns, so it changes with every seat. It is the same for every path, query and
+    media type. The ETag of a list also depends on these. Both change with the serializer, and with the project's
+    version.
     """
 
     paginator: PageNumberPagination
@@ -56,37 +62,82 @@ class ConditionalGetMixin(RetrieveModelMixin, ListModelMixin, GenericViewSet[Any
     # A 304 is a plain HttpResponse: there is nothing to render.
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         row = self.get_object()
-        return self._conditional_response([row], lambda: Response(self.get_serializer(row).data))
+        return self._conditional_response(self.etag(row), lambda: Response(self.get_serializer(row).data))
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         page = self.paginator.paginate_queryset(self.filter_queryset(self.get_queryset()), request, self)
+        asked = request.build_absolute_uri(), request.accepted_media_type
         return self._conditional_response(
-            page,
+            self._hash(page, self.paginator.page.paginator.count, asked),
             lambda: self.get_paginated_response(self.get_serializer(page, many=True).data),
-            self.paginator.page.paginator.count,
         )
 
-    def _conditional_response(self, rows: Iterable[Model], respond: Callable[[], Response], *more: Any) -> HttpResponse:
-        request = self.request
-        said = [[getattr(row, field.attname) for field in row._meta.concrete_fields] for row in rows]
-        asked = request.build_absolute_uri(), request.accepted_media_type, settings.PROJECT["version"]
-        tag = f'"{blake2b(repr((said, more, asked)).encode(), digest_size=16).hexdigest()}"'
-        response: HttpResponse = HttpResponseNotModified() if etag_matches(request, tag) else respond()
+    def etag(self, row: Model) -> str:
+        """Return the ETag of a row, with its quotes."""
+        return self._hash([row])
+
+    def check_preconditions(self, row: Model) -> None:
+        """Raise PreconditionFailed if the request's ``If-Match`` or ``If-None-Match`` does not allow a write.
+
+        The caller must hold the row's lock, so that the row does not change before the write. An ``If-Match`` that is
+        not a list of ETags matches nothing.
+        """
+        expected = self.request.headers.get("If-Match")
+        if expected is not None and not lists_etag(expected, self.etag(row)):
+            raise PreconditionFailed
+        excluded = self.request.headers.get("If-None-Match")
+        if excluded is not None and lists_etag(excluded, self.etag(row)):
+            raise PreconditionFailed
+
+    def _hash(self, rows: Iterable[Model], *more: Any) -> str:
+        columns = [[_plain(getattr(row, field.attname)) for field in row._meta.concrete_fields] for row in rows]
+        # mypy wrongly requires that instances of the serializer are hashable; the argument is a class.
+        shape = _shape(self.get_serializer_class())  # type: ignore[arg-type]
+        shown = columns, more, shape, settings.PROJECT["version"]
+        return f'"{blake2b(repr(shown).encode(), digest_size=16).hexdigest()}"'
+
+    def _conditional_response(self, tag: str, respond: Callable[[], Response]) -> HttpResponse:
+        response: HttpResponse = HttpResponseNotModified() if etag_matches(self.request, tag) else respond()
         response["ETag"] = tag
         # no-cache: clients may store the response but must revalidate it, because seats change.
         response["Cache-Control"] = "no-cache"
         return response
 
 
-def etag_matches(request: Request, tag: str) -> bool:
-    """Return whether If-None-Match contains this ETag (strong or weak) or is ``*``.
+def _plain(value: Any) -> Any:
+    """Return a value whose repr is the same in every process. That of a datetime depends on the class of its zone."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
-    A proxy that compresses responses makes the ETag weak. The header may contain thousands of ETags, so this
-    searches for a substring instead of parsing it. That is safe: ``tag`` includes its quotes, and an ETag can't
-    contain quotes.
+
+@cache
+def _shape(serializer_class: type[Serializer[Any]]) -> str:
+    """Return how the serializer shows a sample row. It changes if the same columns are shown in another way."""
+    model = serializer_class.Meta.model  # type: ignore[attr-defined]  # That of a ModelSerializer.
+    columns = enumerate(model._meta.concrete_fields, 1)
+    sample = model(**{field.attname: _sample_value(field, number) for number, field in columns})
+    return repr(serializer_class(sample).data)
+
+
+def _sample_value(field: Any, number: int) -> Any:
+    return datetime.fromtimestamp(number, UTC) if isinstance(field, DateTimeField) else field.to_python(number)
+
+
+def etag_matches(request: Request, tag: str) -> bool:
+    """Return whether If-None-Match contains this ETag or is ``*``."""
+    return lists_etag(request.headers.get("If-None-Match", ""), tag)
+
+
+def lists_etag(header: str, tag: str) -> bool:
+    """Return whether the header contains this ETag or is ``*``.
+
+    A server that compresses responses makes the ETag weak or adds a suffix. That still identifies this version, also
+    in If-Match: otherwise clients behind such a server could never use it.
+
+    The header may contain thousands of ETags, so this searches for a substring instead of parsing it. That is safe:
+    ``tag`` includes its quotes, and an ETag can't contain quotes.
     """
-    listed = request.headers.get("If-None-Match", "")
-    return tag in listed or listed.strip() == "*"
+    value = tag[:-1]
+    return header.strip() == "*" or any(f'{value}{suffix}"' in header for suffix in COMPRESSION_SUFFIXES)
 
 
 class CachedFieldsMixin(Serializer[Any]):

@@ -1,6 +1,6 @@
 """Helpers and hooks for the OpenAPI document."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from rest_framework.exceptions import (
 )
 from rest_framework.views import APIView
 
-from eventmanagement.api.exceptions import refusal_body
+from eventmanagement.api.exceptions import PreconditionFailed, refusal_body
 from eventmanagement.refusals import Refusal
 from eventmanagement.serving.middleware import error_body
 
@@ -103,6 +103,22 @@ CONDITIONAL_HEADERS = [
         response=[200, 304],
     ),
 ]
+# For endpoints that write what other endpoints return with an ETag.
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of the version that you have. If it is not the current version, nothing changes. `*` means "
+    "any version.",
+)
+WRITTEN_ETAG = OpenApiParameter(
+    "ETag",
+    str,
+    OpenApiParameter.HEADER,
+    description="Identifies the version that was written. Send it as `If-Match` with the next change.",
+    required=True,
+    response=[200, 201],
+)
 UNMODIFIED = {
     HTTPStatus.NOT_MODIFIED.value: OpenApiResponse(description="The response that you have is still current.")
 }
@@ -188,12 +204,13 @@ def operation(
     sends: dict[str, Any] | None = None,
     returns: dict[str, Any] | None = None,
     conditional: bool = False,
+    headers: Sequence[OpenApiParameter] = (),
     **options: Any,
 ) -> Callable[[View], View]:
     """Describe an operation: its responses, and an example request and response.
 
     Adds the responses that are common to all operations: 503, also 413 and 415 if there is a request body, and 304
-    if the operation is conditional.
+    if the operation is conditional. ``headers`` are further headers of requests or responses.
     """
     responses = responses | UNAVAILABLE | (UNMODIFIED if conditional else {})
     if HTTPStatus.BAD_REQUEST in responses:
@@ -211,7 +228,7 @@ def operation(
         summary=summary,
         responses=dict(sorted(responses.items())),
         examples=examples,
-        parameters=[*RESPONSE_HEADERS, *(CONDITIONAL_HEADERS if conditional else [])],
+        parameters=[*RESPONSE_HEADERS, *(CONDITIONAL_HEADERS if conditional else []), *headers],
         **options,
     )
 
@@ -297,6 +314,12 @@ NEEDS_TOKEN = errors(
     "The token is missing or invalid.",
     {"detail": NotAuthenticated.default_detail, "code": NotAuthenticated.default_code},
     {"detail": "Invalid token.", "code": AuthenticationFailed.default_code},
+)
+PRECONDITION_FAILED = error(
+    HTTPStatus.PRECONDITION_FAILED,
+    PreconditionFailed.default_detail,
+    "The current version does not match `If-Match`. Nothing has changed.",
+    PreconditionFailed.default_code,
 )
 THROTTLED = error(
     HTTPStatus.TOO_MANY_REQUESTS,
