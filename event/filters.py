@@ -69,6 +69,11 @@ class EventFilter(django_filters.FilterSet):
         choices=[("true", "true"), ("false", "false")],
         label="true: events that have not started and have seats left; false: all others",
     )
+    upcoming = django_filters.ChoiceFilter(
+        method="filter_upcoming",
+        choices=[("true", "true"), ("false", "false")],
+        label="true: events that are not over yet; false: events that are over",
+    )
     ordering = django_filters.ChoiceFilter(
         method="filter_ordering",
         choices=[(name, name) for name in ORDERINGS],
@@ -84,6 +89,9 @@ class EventFilter(django_filters.FilterSet):
 
     def filter_available(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
         return events.bookable() if value == "true" else events.not_bookable()
+
+    def filter_upcoming(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
+        return events.upcoming() if value == "true" else events.over()
 
     def filter_ordering(self, events: EventQuerySet, name: str, ordering: Any) -> EventQuerySet:
         return events.order_by(ordering, "id")

@@ -49,6 +49,7 @@ def starts_too_early(start_time: datetime) -> bool:
 
 NOT_STARTED = Q(start_time__gt=Now())
 STARTED = ~NOT_STARTED
+UPCOMING = Q(end_time__gt=Now())
 BOOKABLE = NOT_STARTED & Q(seats_remaining__gt=0)
 
 
@@ -61,6 +62,14 @@ class EventQuerySet(models.QuerySet["Event"]):
     def not_started(self) -> "EventQuerySet":
         """Return the events that have not started, according to the database's clock."""
         return self.filter(NOT_STARTED)
+
+    def upcoming(self) -> "EventQuerySet":
+        """Return the events that are not over yet, according to the database's clock. They may have started."""
+        return self.filter(UPCOMING)
+
+    def over(self) -> "EventQuerySet":
+        """Return the events that are over, according to the database's clock."""
+        return self.exclude(UPCOMING)
 
     def bookable(self) -> "EventQuerySet":
         return self.filter(BOOKABLE)
@@ -289,8 +298,10 @@ class Event(models.Model):
             ),
         ]
         indexes = [
-            # For the list in its default order, and for ?start_after= and ?start_before=.
-            Index(name="event_by_start", fields=["start_time", "id"]),
+            # For the list in its default order, for ?start_after= and ?start_before=, and for ?upcoming=. Without the
+            # end, the first page of upcoming events read the rows of all events that are over: 0.5 seconds with
+            # 300,000 events, 80% of them over. With it, 4 ms.
+            Index(name="event_by_start_and_end", fields=["start_time", "id", "end_time"]),
             # For ?organizer=, and for the PROTECT check when a user is deleted.
             Index(name="event_by_organizer", fields=["organizer", "start_time", "id"]),
             # For ?ordering=capacity and -capacity. Both orders sort ties by ascending id, so each needs its own index.

@@ -49,7 +49,8 @@ describe(
     list=operation(
         "event_list",
         "List and search events",
-        description="All events, the earliest start first, 10 per page by default. Filter them with the parameters.",
+        description="All events, including those that are over, in the order of their start. 10 per page by default. "
+        "Filter them with the parameters.",
         tags=TAGS,
         auth=READ_AUTH,
         conditional=True,

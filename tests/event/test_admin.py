@@ -209,7 +209,7 @@ def test_deletion_includes_reservations_and_is_logged(boss, event, alice, bob, e
     assert_balanced()
 
 
-def test_first_page_says_how_full_the_upcoming_events_are(boss, alice, bob, event_of):
+def test_first_page_says_how_full_the_next_events_are(boss, alice, bob, event_of):
     book(event_of(alice, title="Tomorrow", capacity=1), bob)
     event_of(alice, title="Later", start_time=timezone.now() + timedelta(days=9))
     event_of(alice, title="Yesterday", start_time=timezone.now() - timedelta(days=1))
@@ -217,14 +217,15 @@ def test_first_page_says_how_full_the_upcoming_events_are(boss, alice, bob, even
     response = boss.get("/admin/")
 
     assert [event.title for event in response.context["events"]] == ["Tomorrow", "Later"]
-    assert "1 of 11 seats booked, in 2 upcoming events." in response.text
+    assert "1 of 11 seats booked, in 2 events that have not started." in response.text
     assert "sold out" in response.text
+    assert "Next events" in response.text
 
 
 def test_index_hides_events_without_permission(event):
     response = staff("eve", "view_user").get("/admin/")
 
-    assert "Upcoming events" not in response.text
+    assert "Next events" not in response.text
 
 
 def test_viewer_is_read_only(event):

@@ -1,10 +1,12 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from event.models import Event
 from reservation.models import Reservation
+from tests.conftest import LONG, SHORT
 from tests.ledger import begin, sell_out
 
 
@@ -95,11 +97,44 @@ def test_default_order_is_by_start(api, routes, programme):
         ("start_after=9999-12-31T23:59:59Z", []),
         ("start_before=0001-01-01T00:00:00", []),
         ("start_after=9999-12-31+23:59&start_before=", []),
+        ("upcoming=true", ["Started", "Sold out", "String quartet", "Jazz night"]),
+        ("upcoming=false", []),
         ("unknown=1&format=xml", ["Started", "Sold out", "String quartet", "Jazz night"]),
     ],
 )
 def test_events_are_found(api, routes, programme, query, found):
     assert titles(api.get(f"{routes.events}?{query}")) == found
+
+
+@pytest.mark.parametrize("routes", [LONG, SHORT], ids=["long", "short"])
+def test_upcoming_events_are_those_that_are_not_over(api, routes, alice, event_of):
+    now = timezone.now()
+    for title, days in [("Over", -2), ("Running", -1), ("Tomorrow", 1)]:
+        start = now + timedelta(days=days)
+        event_of(alice, title=title, start_time=start, end_time=start + timedelta(days=1, hours=1))
+
+    assert titles(api.get(routes.events, {"upcoming": "true"})) == ["Running", "Tomorrow"]
+    assert titles(api.get(routes.events, {"upcoming": "false"})) == ["Over"]
+    assert titles(api.get(routes.events, {"upcoming": "true", "available": "false"})) == ["Running"]
+    assert titles(api.get(routes.events)) == ["Over", "Running", "Tomorrow"]
+
+
+def test_end_is_compared_with_the_clock_of_the_database(api, routes, event, monkeypatch):
+    monkeypatch.setattr(timezone, "now", lambda: event.end_time + timedelta(days=1))
+
+    assert titles(api.get(routes.events, {"upcoming": "true"})) == ["Concert"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="tests a plan of PostgreSQL")
+@pytest.mark.parametrize("events", [Event.objects.upcoming(), Event.objects.over()], ids=["upcoming", "over"])
+def test_end_is_looked_up_in_the_index(events):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        plan = events.all()[:10].explain()
+
+    assert "event_by_start_and_end" in plan
+    assert "Index Cond: (end_time" in plan
 
 
 def test_events_are_found_by_organizer(api, routes, programme, bob):
@@ -135,6 +170,12 @@ def test_events_are_found_by_start(api, routes, programme):
         ("start_before", "0001-01-01T00:00:00%2B14:00"),
         ("start_before", "nul%00"),
         ("available", "perhaps"),
+        ("available", "True"),
+        ("available", "1"),
+        ("upcoming", "maybe"),
+        ("upcoming", "true,false"),
+        ("upcoming", "nul%00"),
+        ("upcoming", "9" * 5000),
         ("ordering", "title"),
         ("ordering", "organizer__password"),
         ("page_size", "0"),

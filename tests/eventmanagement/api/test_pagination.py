@@ -167,13 +167,15 @@ def plan_of_the_last(call, *switched_off):
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        ("ordering=", "event_by_start"),
-        ("ordering=-start_time", "event_by_start"),
+        ("ordering=", "event_by_start_and_end"),
+        ("ordering=-start_time", "event_by_start_and_end"),
         ("ordering=capacity", "event_by_capacity"),
         ("ordering=-capacity", "event_by_capacity_down"),
-        ("available=true", "event_by_start"),
-        ("available=false", "event_by_start"),
-        ("start_after=2030-01-01T00:00:00Z", "event_by_start"),
+        ("available=true", "event_by_start_and_end"),
+        ("available=false", "event_by_start_and_end"),
+        ("start_after=2030-01-01T00:00:00Z", "event_by_start_and_end"),
+        ("upcoming=true", "event_by_start_and_end"),
+        ("upcoming=false", "event_by_start_and_end"),
         ("organizer=1", "event_by_organizer"),
     ],
 )
@@ -215,4 +217,4 @@ def test_deep_page_uses_index_only_scan(five, monkeypatch):
 
     plan = plan_of_the_last(lambda: list(events.page(2)), "enable_seqscan", "enable_bitmapscan")
 
-    assert "Index Only Scan using event_by_start" in plan
+    assert "Index Only Scan using event_by_start_and_end" in plan

@@ -1,4 +1,4 @@
-"""The table of upcoming events on the admin index page."""
+"""The table of the next events on the admin index page."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ MAX_ROWS = 12
 register = template.Library()
 
 
-@register.inclusion_tag("admin/event/upcoming_events.html")
-def upcoming_events() -> dict[str, Any]:
-    """Return the next events, and the totals of all upcoming events."""
-    upcoming = Event.objects.not_started()
-    sums = upcoming.aggregate(
+@register.inclusion_tag("admin/event/next_events.html")
+def next_events() -> dict[str, Any]:
+    """Return the next events to start, and the totals of all events that have not started."""
+    not_started = Event.objects.not_started()
+    sums = not_started.aggregate(
         events=Count("pk"), seats=Sum("capacity"), booked=Sum(F("capacity") - F("seats_remaining"))
     )
-    return {"events": upcoming[:MAX_ROWS], "sums": sums}
+    return {"events": not_started[:MAX_ROWS], "sums": sums}
 
 
 @register.filter
