@@ -110,7 +110,7 @@ class PageNumberPagination(pagination.PageNumberPagination):
 
     def get_page_size(self, request: Request) -> int:
         asked = request.query_params.get(self.page_size_query_param)
-        if asked is None:
+        if not asked:
             return self.page_size
         try:
             return min(positive(asked), self.max_page_size)

@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from event.filters import EventFilter
 from event.models import Event
 from reservation.models import Reservation
 from tests.conftest import LONG, SHORT
@@ -149,6 +150,7 @@ def test_events_are_found_by_start(api, routes, programme):
     assert titles(api.get(routes.events, {"start_after": after, "start_before": before})) == ["String quartet"]
 
 
+@pytest.mark.parametrize("routes", [LONG, SHORT], ids=["long", "short"])
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -156,6 +158,8 @@ def test_events_are_found_by_start(api, routes, programme):
         ("search", "a" * 201),
         ("search", "a+b+c+d+e+f+g"),
         ("organizer", "alice"),
+        ("organizer", "%20"),
+        ("organizer", "-1"),
         ("organizer", "0"),
         ("organizer", "1.5"),
         ("organizer", "9223372036854775808"),
@@ -190,6 +194,36 @@ def test_bad_values_are_refused_on_their_field(api, routes, field, value):
 
     assert response.status_code == 400
     assert list(response.json()) == [field]
+
+
+@pytest.mark.parametrize("routes", [LONG, SHORT], ids=["long", "short"])
+def test_empty_values_are_ignored(api, routes, programme):
+    names = [*EventFilter.base_filters, "page", "page_size"]
+
+    response = api.get(routes.events, dict.fromkeys(names, ""))
+
+    assert titles(response) == ["Started", "Sold out", "String quartet", "Jazz night"]
+
+
+@pytest.mark.parametrize("routes", [LONG, SHORT], ids=["long", "short"])
+def test_last_of_repeated_values_is_used(api, routes, programme, bob):
+    used = api.get(f"{routes.events}?organizer=abc&organizer={bob.pk}&page_size=x&page_size=1")
+    refused = api.get(f"{routes.events}?organizer={bob.pk}&organizer=abc")
+
+    assert titles(used) == ["String quartet"]
+    assert refused.status_code == 400
+    assert list(refused.json()) == ["organizer"]
+
+
+def test_too_many_parameters_are_refused(api, routes):
+    assert api.get(routes.events + "?" + "&".join(["organizer=1"] * 1001)).status_code == 400
+
+
+def test_each_bad_value_is_named(api, routes):
+    response = api.get(routes.events, dict.fromkeys(set(EventFilter.base_filters) - {"search"}, "?"))
+
+    assert response.status_code == 400
+    assert response.json().keys() == EventFilter.base_filters.keys() - {"search"}
 
 
 def test_search_with_seven_words_is_refused(api, routes):
