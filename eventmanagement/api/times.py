@@ -7,7 +7,7 @@ between date and time, and what it reads depends on the Python version.
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
-# In characters. The longest format has 37.
+# In characters. The longest format has 35.
 MAX_TIME_LENGTH = 64
 INVALID_TIME = "Enter a date and a time in ISO 8601 format, such as 2035-06-22T19:00:00Z or 2035-06-22T21:00:00+02:00."
 OUT_OF_RANGE = "This date and time is out of range."
