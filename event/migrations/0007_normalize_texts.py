@@ -6,21 +6,30 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from eventmanagement.database.errors import lift_time_limit
 from eventmanagement.text_fields import normalize
 
+# With the maximum lengths.
+FIELDS = {"title": 200, "description": 10_000}
+
 
 def normalize_texts(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Normalize the stored titles and descriptions as new ones are. A search would no longer find the others."""
+    # Reading 300,000 events and changing 3,000 of them took 20 seconds.
     lift_time_limit(apps, schema_editor)
     events = apps.get_model("event", "Event").objects.using(schema_editor.connection.alias)
-    for field in ("title", "description"):
-        max_length = events.model._meta.get_field(field).max_length
-        for event_id, text in events.order_by("pk").values_list("pk", field).iterator():
-            try:
-                normalized = normalize(text)
-            except ValidationError:
-                continue
-            if normalized != text and len(normalized) <= max_length:
+    for event_id, *texts in events.order_by("pk").values_list("pk", *FIELDS).iterator():
+        for field, text in zip(FIELDS, texts, strict=True):
+            normalized = normalized_or_same(text, FIELDS[field])
+            if normalized != text:
                 # Unless it has been edited since.
                 events.filter(pk=event_id, **{field: text}).update(**{field: normalized})
+
+
+def normalized_or_same(text: str, max_length: int) -> str:
+    """Return the normalized text, or the same text if that is too long or has too many combining marks."""
+    try:
+        normalized = normalize(text)
+    except ValidationError:
+        return text
+    return normalized if len(normalized) <= max_length else text
 
 
 class Migration(migrations.Migration):
