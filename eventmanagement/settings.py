@@ -52,7 +52,7 @@ MIDDLEWARE = [
     "eventmanagement.serving.middleware.RequestLimitMiddleware",
     # Before all middleware that may return HTML errors, so that errors under /api/ are JSON.
     "eventmanagement.serving.middleware.JsonErrorMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "eventmanagement.serving.static.StaticFilesMiddleware",
     "eventmanagement.serving.skip_for_api.AdminSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "eventmanagement.serving.skip_for_api.AdminCsrfMiddleware",
