@@ -42,11 +42,9 @@ WORKDIR /app
 USER 10001:10001
 EXPOSE 8000
 
-# Sends a Host header from ALLOWED_HOSTS, because that list may not contain 127.0.0.1.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-c", "\
-import os, urllib.request as http; \
-host = os.environ.get('ALLOWED_HOSTS', '').split(',')[0].strip(' *.') or 'localhost'; \
-http.urlopen(http.Request('http://127.0.0.1:8000/healthz', headers={'Host': host}), timeout=4)"]
+import os, urllib.request; \
+urllib.request.urlopen('http://127.0.0.1:8000' + os.environ.get('SCRIPT_NAME', '') + '/healthz', timeout=4)"]
 
 # The workers' heartbeat files are in /dev/shm: it is writable even with a read-only root file system, and
 # a busy disk can't delay them.

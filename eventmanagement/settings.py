@@ -54,7 +54,7 @@ MIDDLEWARE = [
     "eventmanagement.serving.middleware.JsonErrorMiddleware",
     "eventmanagement.serving.static.StaticFilesMiddleware",
     "eventmanagement.serving.skip_for_api.AdminSessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "eventmanagement.serving.middleware.HostCheckMiddleware",
     "eventmanagement.serving.skip_for_api.AdminCsrfMiddleware",
     "eventmanagement.serving.skip_for_api.AdminAuthenticationMiddleware",
     "eventmanagement.serving.skip_for_api.AdminMessageMiddleware",

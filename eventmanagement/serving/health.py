@@ -1,13 +1,26 @@
 """Health checks, and the view for unknown API paths."""
 
+import logging
+import threading
+from functools import cache
 from http import HTTPStatus
 
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, JsonResponse
 from django.urls import resolve
 from django.views.decorators.csrf import csrf_exempt
 
-from eventmanagement.serving.middleware import error_response
+from eventmanagement.serving.middleware import error_response, unavailable_response
+
+logger = logging.getLogger(__name__)
+
+# An app and the name of one of its migrations.
+Migration = tuple[str, str]
+
+# Set once all migrations are applied. From then on this process does not check them again.
+migrations_are_applied = threading.Event()
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -16,10 +29,39 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Return 200 if the database responds. Otherwise the middleware returns 503."""
+    """Return 200 if the database responds and has all migrations, otherwise 503.
+
+    If the database does not respond, the middleware returns the 503.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+    if not migrations_are_applied.is_set():
+        if missing := missing_migrations():
+            logger.warning("Missing migrations: %d, such as %s", len(missing), ".".join(missing[0]))
+            return unavailable_response(detail="Migrations are missing.")
+        migrations_are_applied.set()
     return JsonResponse({"status": "ok"})
+
+
+def missing_migrations() -> list[Migration]:
+    """Return the migrations of the code that the database lacks.
+
+    Applied migrations that the code does not know are ignored: a newer release applied them. A squashed migration
+    counts as applied if all migrations that it replaces are.
+    """
+    applied = MigrationRecorder(connection).applied_migrations()
+    return [
+        migration
+        for migration, replaced in known_migrations().items()
+        if migration not in applied and not (replaced and applied.keys() >= replaced)
+    ]
+
+
+@cache
+def known_migrations() -> dict[Migration, set[Migration]]:
+    """Return the migrations of the code, each with those that it replaces. Reads the files once per process."""
+    known = MigrationLoader(None).disk_migrations
+    return {name: set(migration.replaces) for name, migration in known.items()}
 
 
 @csrf_exempt

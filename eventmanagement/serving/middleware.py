@@ -1,4 +1,4 @@
-"""Middleware that limits the size of requests, makes all errors under /api/ JSON, and sets the content policy."""
+"""Middleware that limits requests, makes all errors under /api/ JSON, and sets the content policy."""
 
 import logging
 from collections.abc import Callable
@@ -7,8 +7,9 @@ from http import HTTPStatus
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from rest_framework.response import Response
 
 from eventmanagement.database.errors import is_unavailable
@@ -26,6 +27,9 @@ MAX_PATH_LENGTH = 1024
 # costs the most.
 MAX_FORM_SIZE = 128 * 2**10
 MAX_MULTIPART_SIZE = 64 * 2**10
+
+# Load balancers request these paths by IP address, so the Host header is not checked.
+HEALTH_PATHS = {"/healthz", "/readyz"}
 
 # The Content-Security-Policy of JSON, which loads nothing.
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -56,9 +60,16 @@ def error_body(status: int) -> dict[str, str]:
 
 
 def error_response(status: int, **more: str) -> JsonResponse:
-    """Return a JSON error response in REST framework's format."""
+    """Return a JSON error response in REST framework's format. ``more`` is added to its body."""
     response = JsonResponse(error_body(status) | more, status=status)
     response["Content-Length"] = str(len(response.content))
+    return response
+
+
+def unavailable_response(**more: str) -> JsonResponse:
+    """Return a 503 with the code "unavailable" and a Retry-After header."""
+    response = error_response(HTTPStatus.SERVICE_UNAVAILABLE, **more)
+    response["Retry-After"] = str(RETRY_AFTER)
     return response
 
 
@@ -95,6 +106,16 @@ class RequestLimitMiddleware:
         if length > max_body_size(request.content_type or ""):
             return error_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return self.get_response(request)
+
+
+class HostCheckMiddleware(CommonMiddleware):
+    """CommonMiddleware, which checks the Host header among other things, except for health checks.
+
+    The health checks have no use for the Host header.
+    """
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return None if request.path_info in HEALTH_PATHS else super().process_request(request)
 
 
 def max_body_size(content_type: str) -> int:
@@ -135,6 +156,4 @@ class JsonErrorMiddleware:
         if not is_unavailable(error):
             return None
         logger.warning("%s %s: unavailable: %s", request.method, path_for_log(request), error)
-        response = error_response(HTTPStatus.SERVICE_UNAVAILABLE)
-        response["Retry-After"] = str(RETRY_AFTER)
-        return response
+        return unavailable_response()

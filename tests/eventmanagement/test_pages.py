@@ -74,22 +74,6 @@ def test_admin_counts_a_list_once(admin_client, rows):
     assert sum("COUNT(*)" in query["sql"] for query in queries) == 1
 
 
-def test_healthz_does_not_query_database(client, django_assert_num_queries):
-    with django_assert_num_queries(0):
-        response = client.get("/healthz")
-
-    assert response.status_code == 200
-    assert response.json() == {"status": "ok"}
-
-
-def test_readyz_queries_database(client, django_assert_num_queries):
-    with django_assert_num_queries(1):
-        response = client.get("/readyz")
-
-    assert response.status_code == 200
-    assert response.json() == {"status": "ok"}
-
-
 def test_answers_carry_security_headers(client, event):
     response = client.get("/api/event/events/")
 

@@ -260,7 +260,7 @@ class Echo(BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/readyz":
-            self.server.checks.put(self.headers["Host"])
+            self.server.checks.put(self.requestline)
         body = json.dumps(self.headers.items()).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -306,8 +306,8 @@ def test_proxy_headers_are_replaced(echo):
     ]
 
 
-def test_health_check_uses_allowed_host(echo):
-    assert echo.checks.get(timeout=TIMEOUT) == "localhost"
+def test_health_check_asks_for_readiness(echo):
+    assert echo.checks.get(timeout=TIMEOUT) == "GET /readyz HTTP/1.0"
 
 
 def test_incomplete_body_is_408(proxy):
