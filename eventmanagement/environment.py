@@ -87,6 +87,14 @@ def origins(value: str) -> list[str]:
     return read
 
 
+@env.parser_for("mount_path")
+def mount_path(value: str) -> str:
+    """Parse the path under which the site is served, such as /booking. Empty for the root."""
+    if not re.fullmatch(r"(/[\w~-][\w.~-]*)*", value, re.ASCII):
+        raise EnvValidationError(f"{value!r} must be a path such as /booking, without a slash at the end.", [value])
+    return value
+
+
 def _split(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 

@@ -117,7 +117,14 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 
-STATIC_URL = "/static/"
+# The path under which the site is served, such as /booking, or "". gunicorn reads SCRIPT_NAME too, and removes it from
+# the path of each request.
+MOUNT_PATH = env.mount_path("SCRIPT_NAME", "")
+# Other sites of the same host don't get the cookies.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = MOUNT_PATH or "/"
+
+STATIC_URL = f"{MOUNT_PATH}/static/"
+WHITENOISE_STATIC_PREFIX = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "eventmanagement" / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
@@ -187,7 +194,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": (BASE_DIR / "eventmanagement" / "api" / "welcome.md").read_text(),
     "VERSION": PROJECT["version"],
     "OAS_VERSION": "3.1.1",
-    "SERVERS": [{"url": "/", "description": "The server of this document."}],
+    "SERVERS": [{"url": MOUNT_PATH or "/", "description": "The server of this document."}],
     "TAGS": [
         {"name": "Authentication", "description": "Create an account, log in and log out."},
         {"name": "Events", "description": "Find events, and manage your own."},

@@ -56,7 +56,17 @@ MAX_QUEUE_LENGTH = {
 
 ACCOUNTS = re.compile(r"/(login|signup|password|password_change|delete-account)/$")
 BOOKINGS = re.compile(r"/api/(reservation/)?reservations/")
+# Validated by the settings.
 MOUNT_PATH = os.environ.get("SCRIPT_NAME", "")
+
+
+class NotMounted(Exception):
+    """The path of a request is outside of MOUNT_PATH."""
+
+
+def is_mounted(path: str) -> bool:
+    """Return whether a path, as the client sent it, belongs to the site."""
+    return not MOUNT_PATH or path == MOUNT_PATH or path.startswith(f"{MOUNT_PATH}/")
 
 
 def lane_of(method: str, path: str, query: str) -> Lane:

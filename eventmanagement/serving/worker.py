@@ -33,7 +33,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from eventmanagement.database.errors import Unavailable
 from eventmanagement.serving.connection import MAX_HEAD_SIZE, Connection, State
-from eventmanagement.serving.lanes import MAX_QUEUE_LENGTH, READS, THREADS, Lane, lane_of
+from eventmanagement.serving.lanes import MAX_QUEUE_LENGTH, READS, THREADS, Lane, NotMounted, is_mounted, lane_of
 from eventmanagement.serving.logs import log_worker_response
 from eventmanagement.serving.middleware import JSON_POLICY, RETRY_AFTER, error_body
 
@@ -61,6 +61,7 @@ STATUS_BY_ERROR = {
     LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     TimeoutError: HTTPStatus.REQUEST_TIMEOUT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotMounted: HTTPStatus.NOT_FOUND,
 }
 # Errors of accept(): no file descriptors or memory for a socket, and a listening socket that has been closed.
 RESOURCE_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -226,9 +227,13 @@ class Worker(ThreadWorker):
     def queue(self, connection: Connection) -> None:
         """Submit the request to the thread pool of its lane.
 
-        Responds 503 if the queue is full, or if the memory is full and the request holds some, such as a body.
+        Responds 404 if the path is not the site's. Responds 503 if the queue is full, or if the memory is full and the
+        request holds some, such as a body.
         """
         request = connection.request
+        if not is_mounted(request.path):
+            self.send_error(connection, NotMounted())
+            return
         connection.lane = lane = lane_of(request.method, request.path, request.query)
         is_memory_full = connection.counted and self.held > MAX_BUFFERED_BYTES
         if is_memory_full or self.requests_per_lane[lane] >= THREADS[lane] + MAX_QUEUE_LENGTH[lane]:

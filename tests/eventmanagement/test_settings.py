@@ -77,6 +77,13 @@ def test_development_needs_no_secret(read):
         ("BOOKING_LOCK_TIMEOUT", ""),
         ("READ_TIMEOUT", "2"),
         ("READ_TIMEOUT", "off"),
+        ("SCRIPT_NAME", "booking"),
+        ("SCRIPT_NAME", "/booking/"),
+        ("SCRIPT_NAME", "/"),
+        ("SCRIPT_NAME", "//booking"),
+        ("SCRIPT_NAME", "/a/../b"),
+        ("SCRIPT_NAME", "/a b"),
+        ("SCRIPT_NAME", "https://a.example/booking"),
         ("STATEMENT_TIMEOUT", "never"),
         ("STATEMENT_TIMEOUT", "35792min"),
         ("ALLOWED_HOSTS", ""),
@@ -112,6 +119,8 @@ def test_defaults(read):
     assert defaults.DATABASES["default"]["NAME"] == str(settings.BASE_DIR / "db.sqlite3")
     assert defaults.DATABASES["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert defaults.REST_FRAMEWORK["NUM_PROXIES"] == 0
+    assert defaults.SESSION_COOKIE_PATH == defaults.CSRF_COOKIE_PATH == "/"
+    assert defaults.STATIC_URL == "/static/"
     assert defaults.SESSION_COOKIE_SECURE is defaults.CSRF_COOKIE_SECURE is True
     assert not hasattr(defaults, "SECURE_PROXY_SSL_HEADER")
 
@@ -132,6 +141,8 @@ def test_defaults(read):
             ["https://a.example", "http://b.example:8080"],
         ),
         ("READ_TIMEOUT", "900ms", "READ_TIMEOUT", "900ms"),
+        ("SCRIPT_NAME", "/booking", "STATIC_URL", "/booking/static/"),
+        ("SCRIPT_NAME", "/a/b.c-d_e~f", "SESSION_COOKIE_PATH", "/a/b.c-d_e~f"),
         ("THROTTLE_EVENTS", "off", "THROTTLE_EVENTS", None),
         ("THROTTLE_LOGIN", "off", "THROTTLE_LOGIN", None),
         ("THROTTLE_LOGIN_ADDRESS", "off", "THROTTLE_LOGIN_ADDRESS", None),

@@ -3,7 +3,7 @@
 import pytest
 
 from eventmanagement.serving import lanes
-from eventmanagement.serving.lanes import MAX_QUEUE_LENGTH, THREADS, Lane, lane_of
+from eventmanagement.serving.lanes import MAX_QUEUE_LENGTH, THREADS, Lane, is_mounted, lane_of
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,28 @@ def test_health_path_includes_mount_path(monkeypatch):
     assert lane_of("GET", "/booking/healthz", "") is Lane.HEALTH
     assert lane_of("GET", "/healthz", "") is Lane.READS
     assert lane_of("POST", "/booking/api/reservations/", "") is Lane.BOOKINGS
+
+
+@pytest.mark.parametrize(
+    ("mount_path", "path", "expected"),
+    [
+        ("", "/healthz", True),
+        ("", "*", True),
+        ("/booking", "/booking", True),
+        ("/booking", "/booking/", True),
+        ("/booking", "/booking/healthz", True),
+        ("/booking", "/bookings/", False),
+        ("/booking", "/Booking/", False),
+        ("/booking", "//booking/", False),
+        ("/booking", "/healthz", False),
+        ("/booking", "/", False),
+        ("/booking", "*", False),
+    ],
+)
+def test_paths_outside_the_mount_path(monkeypatch, mount_path, path, expected):
+    monkeypatch.setattr(lanes, "MOUNT_PATH", mount_path)
+
+    assert is_mounted(path) is expected
 
 
 def test_every_lane_has_threads_and_a_queue():
