@@ -20,12 +20,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 run: export DEBUG := $(or $(DEBUG),true)
 run: .venv/main
+	@case "$$PORT" in ''|*[!0-9]*) echo "PORT=$$PORT is not a port number. Choose one: make run PORT=8001"; exit 1;; esac
 	@.venv/bin/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null \
 		|| { echo 'Port $(PORT) is in use or not allowed. Choose another one: make run PORT=8001'; exit 1; }
 	@.venv/bin/python manage.py migrate --verbosity 0
 	$(if $(filter-out 0 false,$(DEMO)),@.venv/bin/python manage.py seed_demo)
-	@echo "Swagger UI  http://127.0.0.1:$(PORT)/docs/swagger/"
-	@echo "Admin       http://127.0.0.1:$(PORT)/admin/  (create an account: DEBUG=true .venv/bin/python manage.py createsuperuser)"
+	@echo "Swagger UI  http://127.0.0.1:$(PORT)$(SCRIPT_NAME)/docs/swagger/"
+	@echo "Admin       http://127.0.0.1:$(PORT)$(SCRIPT_NAME)/admin/  (create an account: DEBUG=true .venv/bin/python manage.py createsuperuser)"
 	@exec .venv/bin/gunicorn
 
 test: .venv/all

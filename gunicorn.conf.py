@@ -4,19 +4,19 @@ import gc
 import os
 from typing import Any
 
-from environs import validate
-
 from eventmanagement.environment import env
 from eventmanagement.serving.lanes import THREADS
 
 wsgi_app = "eventmanagement.wsgi"
-bind = f"127.0.0.1:{env.int('PORT', 8000, validate=validate.Range(1, 65535))}"
+bind = f"127.0.0.1:{env.number('PORT', '8000', lowest=1, highest=65535)}"
 
 # A request spends most of its time waiting for the database, so each worker has several threads. One
 # worker per core lets Python code run in parallel. Each thread that uses the database keeps its own connection.
 worker_class = "eventmanagement.serving.worker.Worker"
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-workers = min(env.int("WEB_CONCURRENCY", cores, validate=validate.Range(min=1)), 2 * cores)
+# gunicorn itself reads WEB_CONCURRENCY too, before this file, and ends with a ValueError if it is not a number.
+workers_asked_for = env.number("WEB_CONCURRENCY", str(cores), lowest=1, highest=9999)
+workers = min(workers_asked_for, 2 * cores)
 threads = sum(THREADS.values())
 # The maximum number of client connections of one worker. Together with the database connections, it stays below
 # 1,024, the usual limit on open files of a process.
@@ -31,7 +31,11 @@ sendfile = False
 graceful_timeout = 20
 # Seconds without a heartbeat after which a worker is considered hung and is replaced.
 timeout = 60
-keepalive = 5
+# Seconds that a connection stays open after a response, for the next request. Longer than load balancers and proxies
+# keep an idle connection (60 seconds by default on AWS and in nginx), so that they close it first. Otherwise they could
+# send a request on a connection that is just being closed. A connection without any request has a shorter timeout
+# (FIRST_BYTE_TIMEOUT in eventmanagement/serving/worker.py).
+keepalive = env.number("KEEPALIVE", "75", lowest=1, highest=3600)
 # gunicorn trusts no proxy headers. Django reads X-Forwarded-* according to TRUSTED_PROXIES, and the mount path comes
 # from the environment variable SCRIPT_NAME.
 forwarded_allow_ips = ""
@@ -46,6 +50,13 @@ reuse_port = True
 
 # gunicorn's access log stays off: the application logs each request itself, with its duration, route and user
 # (eventmanagement/serving/logs.py).
+
+
+def on_starting(server: Any) -> None:
+    """Log a warning if there are fewer workers than asked for."""
+    if workers < workers_asked_for:
+        message = "WEB_CONCURRENCY=%d is more than twice the number of cores: starting %d workers"
+        server.log.warning(message, workers_asked_for, workers)
 
 
 def when_ready(server: Any) -> None:

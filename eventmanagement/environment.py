@@ -49,6 +49,14 @@ def boolean(value: str) -> bool:
         raise EnvValidationError(f"{value!r} must be one of true, false, 1, 0.", [value]) from None
 
 
+@env.parser_for("number")
+def number(value: str, *, lowest: int, highest: int) -> int:
+    """Parse a whole number within these bounds."""
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not lowest <= int(value) <= highest:
+        raise EnvValidationError(f"{value!r} must be a whole number from {lowest} to {highest}.", [value])
+    return int(value)
+
+
 @env.parser_for("rate")
 def rate(value: str) -> Rate | None:
     """Parse a rate such as 10/min, 10/minute or 10/m. Returns None for ``off``, which means no limit."""

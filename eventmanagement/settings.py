@@ -6,7 +6,6 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
-from environs import validate
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from eventmanagement.environment import env
@@ -136,7 +135,7 @@ WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
 
 # A reverse proxy terminates TLS. X-Forwarded-* headers are trusted only from this many proxies, because a client
 # could forge them.
-TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0, validate=validate.Range(min=0))
+TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", "0", lowest=0, highest=20)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG

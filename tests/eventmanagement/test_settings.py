@@ -1,6 +1,7 @@
 """The settings are read from environment variables. The tests load the settings file again for each case."""
 
 import gc
+import logging
 import os
 import runpy
 import subprocess
@@ -91,6 +92,8 @@ def test_development_needs_no_secret(read):
         ("CSRF_TRUSTED_ORIGINS", "://"),
         ("TRUSTED_PROXIES", "-1"),
         ("TRUSTED_PROXIES", "some"),
+        ("TRUSTED_PROXIES", "1000"),
+        ("TRUSTED_PROXIES", ""),
         ("DATABASE_URL", "mysql://localhost/events"),
         ("DATABASE_URL", "events"),
         ("DATABASE_URL", ""),
@@ -197,13 +200,27 @@ def test_rate_is_read(period):
 
 def test_gunicorn_reads_the_environment(read):
     defaults = read("gunicorn.conf.py")
-    changed = read("gunicorn.conf.py", WEB_CONCURRENCY="3", PORT="8001")
+    changed = read("gunicorn.conf.py", WEB_CONCURRENCY="3", PORT="8001", KEEPALIVE="120")
 
     assert 1 <= defaults.workers <= 2 * os.cpu_count()
     assert defaults.threads > 1
     assert defaults.bind == "127.0.0.1:8000"
-    assert (changed.workers, changed.bind) == (3, "127.0.0.1:8001")
-    assert read("gunicorn.conf.py", WEB_CONCURRENCY="999").workers == 2 * defaults.cores
+    assert defaults.keepalive > 60
+    assert (changed.workers, changed.bind, changed.keepalive) == (3, "127.0.0.1:8001", 120)
+
+
+def test_number_of_workers_is_capped_with_a_warning(read, caplog):
+    server = SimpleNamespace(log=logging.getLogger("gunicorn"))
+    capped = read("gunicorn.conf.py", WEB_CONCURRENCY="999")
+    capped.on_starting(server)
+
+    assert capped.workers == 2 * capped.cores
+    assert caplog.messages == [
+        f"WEB_CONCURRENCY=999 is more than twice the number of cores: starting {capped.workers} workers"
+    ]
+    caplog.clear()
+    read("gunicorn.conf.py", WEB_CONCURRENCY=str(capped.workers)).on_starting(server)
+    assert caplog.messages == []
 
 
 def test_shared_objects_are_frozen(read):
@@ -214,7 +231,8 @@ def test_shared_objects_are_frozen(read):
     assert frozen
 
 
-@pytest.mark.parametrize(("variable", "value"), [("WEB_CONCURRENCY", "0"), ("PORT", "0"), ("PORT", "http")])
+@pytest.mark.parametrize("variable", ["KEEPALIVE", "PORT", "WEB_CONCURRENCY"])
+@pytest.mark.parametrize("value", ["0", "", "-1", "1.5", "1_0", "\u0661", "100000", "9" * 5000, "abc", "8000/tcp"])
 def test_gunicorn_refuses_nonsense(read, variable, value):
-    with pytest.raises(EnvValidationError, match=f'"{variable}" invalid'):
+    with pytest.raises(EnvValidationError, match=f'"{variable}" invalid: .* must be a whole number from 1 to '):
         read("gunicorn.conf.py", **{variable: value})

@@ -453,6 +453,20 @@ def test_response_that_fails_half_way_is_500_and_logged(worker, client, caplog):
     assert [record for record in caplog.records if record.exc_info and record.levelno == logging.ERROR]
 
 
+def test_full_worker_counts_the_wait_of_an_idle_connection_from_its_last_response(worker, connect, clock):
+    worker.worker_connections = 3
+    active = connect()
+    clock.now += 1
+    silent = connect()
+    clock.now += 1
+    send(worker, active, GET)
+
+    connect()
+
+    assert responses(silent) == (b"", True)
+    assert not responses(active)[1]
+
+
 def test_full_worker_makes_room_for_a_new_client(worker, connect, clock):
     """It drops the connection that has been waiting for the longest, even if others have an earlier deadline."""
     worker.worker_connections = 3
