@@ -2,10 +2,13 @@
 
 import re
 from datetime import timedelta
+from ipaddress import IPv6Address
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 import dj_database_url
 from environs import Env, EnvValidationError
+from psycopg import pq
 
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 PERIODS = {
@@ -15,6 +18,7 @@ PERIODS = {
     "d": timedelta(days=1),
 }
 MILLISECONDS = {"ms": 1, "s": 1000, "min": 60_000}
+MAX_PORT = 65535
 # In milliseconds: the maximum of PostgreSQL's timeout settings.
 MAX_TIMEOUT_MS = 2**31 - 1
 # libpq's connection options: the connect timeout in seconds, and TCP keepalive settings that detect a dead server
@@ -26,6 +30,23 @@ POSTGRESQL_OPTIONS = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
+}
+# The parameters that a URL may have besides those of libpq: Django's options. Not "pool": Django's connection pool does
+# not work with persistent connections.
+DJANGO_PARAMETERS = {"assume_role", "currentSchema", "isolation_level", "prepare_threshold", "server_side_binding"}
+SQLITE_PARAMETERS = {"init_command", "timeout", "transaction_mode"}
+# libpq's parameters that a URL may not have. The first is the URL's path; with the second, queries don't work.
+UNSUPPORTED_PARAMETERS = {"dbname", "replication"}
+# The format of those values that a typing error would make invalid only when the first request needs a connection.
+PARAMETER_FORMATS = {
+    **dict.fromkeys([*POSTGRESQL_OPTIONS, "keepalives", "prepare_threshold", "timeout"], "[0-9]{1,9}"),
+    "isolation_level": "[1-4]",
+    # One per host; an empty one is the default port.
+    "port": "([0-9]{1,5}(,|$)|,)+",
+    "server_side_binding": "true|false",
+    "sslmode": "disable|allow|prefer|require|verify-ca|verify-full",
+    "target_session_attrs": "any|read-write|read-only|primary|standby|prefer-standby",
+    "transaction_mode": "DEFERRED|EXCLUSIVE|IMMEDIATE",
 }
 POSTGRESQL = "django.db.backends.postgresql"
 SQLITE = "django.db.backends.sqlite3"
@@ -79,19 +100,49 @@ def postgres_duration(value: str) -> str:
 
 @env.parser_for("hosts")
 def hosts(value: str) -> list[str]:
-    """Parse a comma-separated list of at least one host name."""
+    """Parse a comma-separated list of at least one host: a name, an IPv4 address or an IPv6 address in brackets.
+
+    .example.org stands for example.org and its subdomains, and * for any host.
+    """
     names = _split(value)
-    if not names or any("/" in name for name in names):
-        raise EnvValidationError(f"{value!r} is not a list of host names.", [value])
+    for name in names:
+        if name != "*" and not _is_host(name.removeprefix(".")):
+            raise EnvValidationError(
+                f"{name!r} is not a host. Write example.org, .example.org (with its subdomains), 192.0.2.1 or "
+                "[2001:db8::1], without scheme, port, path or quotes.",
+                [value],
+            )
+    if not names:
+        raise EnvValidationError("it must name at least one host.", [value])
     return names
 
 
 @env.parser_for("origins")
 def origins(value: str) -> list[str]:
-    """Parse a comma-separated list of origins. A bare host means https://host."""
-    read = [name if "://" in name else f"https://{name}" for name in _split(value)]
-    if not all(re.fullmatch(r"https?://[^/\s]+", origin) for origin in read):
-        raise EnvValidationError(f"{value!r} is not a list of origins.", [value])
+    """Parse a comma-separated list of origins. A bare host means https://host, and *.host its subdomains."""
+    read = [name if "://" in name else f"https://{name}" for name in _split(value.lower())]
+    for origin in read:
+        scheme, _, rest = origin.partition("://")
+        if not _is_origin(f"{scheme}://{rest.removeprefix('*.')}"):
+            raise EnvValidationError(
+                f"{origin!r} is not an origin. Write https://example.org, https://*.example.org or "
+                "http://localhost:8000, without a path or quotes.",
+                [value],
+            )
+    return read
+
+
+@env.parser_for("exact_origins")
+def exact_origins(value: str) -> list[str]:
+    """Parse a comma-separated list of origins as browsers send them: with a scheme, and without its default port."""
+    read = _split(value.lower())
+    for origin in read:
+        if not _is_origin(origin) or re.match(r"https:.*:443$|http:.*:80$", origin):
+            raise EnvValidationError(
+                f"{origin!r} is not an origin. Write https://example.org or http://localhost:3000, without a path, a "
+                "slash at the end, wildcards, quotes or the scheme's default port.",
+                [value],
+            )
     return read
 
 
@@ -105,6 +156,21 @@ def mount_path(value: str) -> str:
 
 def _split(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _is_origin(text: str) -> bool:
+    match = re.fullmatch(r"https?://(.+?)(?::([0-9]{1,5}))?", text)
+    return bool(match and _is_host(match[1]) and 1 <= int(match[2] or 1) <= MAX_PORT)
+
+
+def _is_host(text: str) -> bool:
+    """Return whether this is a host name, an IPv4 address, or an IPv6 address in brackets."""
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return not IPv6Address(text[1:-1]).scope_id
+        except ValueError:
+            return False
+    return all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", label, re.I) for label in text.split("."))
 
 
 @env.parser_for("database")
@@ -121,12 +187,37 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[s
         raise EnvValidationError("the URL must name a database, and not an in-memory one.", [value])
     if config["ENGINE"] == POSTGRESQL:
         config["ENGINE"] = "eventmanagement.database.postgresql"
+        _check_parameters(value, _postgresql_parameters(config))
         _set_up_postgresql(config, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     elif config["ENGINE"] == SQLITE:
+        _check_parameters(value, SQLITE_PARAMETERS)
         _set_up_sqlite(config)
     else:
         raise EnvValidationError("only postgres:// and sqlite:// are supported.", [value])
     return config
+
+
+def _postgresql_parameters(config: dict[str, Any]) -> set[str]:
+    """Return the parameters that the URL may have: those of the installed libpq that the rest of the URL does not set.
+
+    A value of the rest of the URL would replace that of the parameter.
+    """
+    libpq = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    already_set = {name for name in ("host", "password", "port", "user") if config[name.upper()]}
+    return (libpq | DJANGO_PARAMETERS) - UNSUPPORTED_PARAMETERS - already_set
+
+
+def _check_parameters(url: str, known: set[str]) -> None:
+    """Check the query string of a database's URL. The messages contain no values, which may be secret."""
+    seen = set()
+    for name, text in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        if name not in known:
+            raise EnvValidationError(f"the parameter {name!r} is unknown, or the URL sets it elsewhere.", [url])
+        if name in seen:
+            raise EnvValidationError(f"the parameter {name!r} is there twice.", [url])
+        if not re.fullmatch(PARAMETER_FORMATS.get(name, ".+"), text):
+            raise EnvValidationError(f"the value of the parameter {name!r} is invalid.", [url])
+        seen.add(name)
 
 
 def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:

@@ -88,8 +88,36 @@ def test_development_needs_no_secret(read):
         ("STATEMENT_TIMEOUT", "never"),
         ("STATEMENT_TIMEOUT", "35792min"),
         ("ALLOWED_HOSTS", ""),
+        ("ALLOWED_HOSTS", " , "),
         ("ALLOWED_HOSTS", "http://a.example"),
+        ("ALLOWED_HOSTS", '"a.example"'),
+        ("ALLOWED_HOSTS", "'a.example,b.example'"),
+        ("ALLOWED_HOSTS", "a.example:8000"),
+        ("ALLOWED_HOSTS", "a.example b.example"),
+        ("ALLOWED_HOSTS", "a.example/"),
+        ("ALLOWED_HOSTS", "a.example."),
+        ("ALLOWED_HOSTS", "a_b.example"),
+        ("ALLOWED_HOSTS", "*.a.example"),
+        ("ALLOWED_HOSTS", "..a.example"),
+        ("ALLOWED_HOSTS", "."),
+        ("ALLOWED_HOSTS", "[a.example]"),
+        ("ALLOWED_HOSTS", "[192.0.2.1]"),
+        ("ALLOWED_HOSTS", "[::1]:8000"),
+        ("ALLOWED_HOSTS", "[::1%eth0]"),
+        ("ALLOWED_HOSTS", "::1"),
+        ("ALLOWED_HOSTS", "[]"),
+        ("ALLOWED_HOSTS", "["),
+        ("ALLOWED_HOSTS", "m\xfcnchen.example"),
         ("CSRF_TRUSTED_ORIGINS", "://"),
+        ("CSRF_TRUSTED_ORIGINS", "ftp://a.example"),
+        ("CSRF_TRUSTED_ORIGINS", "https://a.example/"),
+        ("CSRF_TRUSTED_ORIGINS", "https://a.example?b"),
+        ("CSRF_TRUSTED_ORIGINS", "https://user@a.example"),
+        ("CSRF_TRUSTED_ORIGINS", "'https://a.example'"),
+        ("CSRF_TRUSTED_ORIGINS", "https://a.example:0"),
+        ("CSRF_TRUSTED_ORIGINS", "https://a.example:65536"),
+        ("CSRF_TRUSTED_ORIGINS", "https://*"),
+        ("CSRF_TRUSTED_ORIGINS", "*"),
         ("TRUSTED_PROXIES", "-1"),
         ("TRUSTED_PROXIES", "some"),
         ("TRUSTED_PROXIES", "1000"),
@@ -99,6 +127,25 @@ def test_development_needs_no_secret(read):
         ("DATABASE_URL", ""),
         ("DATABASE_URL", "sqlite://:memory:"),
         ("DATABASE_URL", "postgres://u:p@db"),
+        ("DATABASE_URL", "postgres://u:p@db/n?pgbouncer=true"),
+        ("DATABASE_URL", "postgres://u:p@db/n?pgbouncer"),
+        ("DATABASE_URL", "postgres://u:p@db/n?ssl_mode=require"),
+        ("DATABASE_URL", "postgres://u:p@db/n?SSLMODE=require"),
+        ("DATABASE_URL", "postgres://u:p@db/n?sslmode=required"),
+        ("DATABASE_URL", "postgres://u:p@db/n?sslmode=true"),
+        ("DATABASE_URL", "postgres://u:p@db/n?sslmode="),
+        ("DATABASE_URL", "postgres://u:p@db/n?sslmode=require&sslmode=require"),
+        ("DATABASE_URL", "postgres://u:p@db/n?connect_timeout=3s"),
+        ("DATABASE_URL", "postgres://u:p@db/n?target_session_attrs=writable"),
+        ("DATABASE_URL", "postgres://u:p@db/n?host=other"),
+        ("DATABASE_URL", "postgres:///n?host=h1,h2&port=5432,x"),
+        ("DATABASE_URL", "postgres://u:p@db/n?dbname=other"),
+        ("DATABASE_URL", "postgres://u:p@db/n?replication=database"),
+        ("DATABASE_URL", "postgres://u:p@db/n?pool=true"),
+        ("DATABASE_URL", "postgres://u:p@db/n?isolation_level=serializable"),
+        ("DATABASE_URL", "sqlite:///a.sqlite3?mode=ro"),
+        ("DATABASE_URL", "sqlite:///a.sqlite3?timeout=5s"),
+        ("DATABASE_URL", "sqlite:///a.sqlite3?sslmode=require"),
     ],
 )
 def test_invalid_value_stops_startup(read, variable, value):
@@ -138,6 +185,19 @@ def test_defaults(read):
         ("EVENTS_PUBLIC", "0", "EVENTS_PUBLIC", False),
         ("ALLOWED_HOSTS", "a.example, b.example", "ALLOWED_HOSTS", ["a.example", "b.example"]),
         (
+            "ALLOWED_HOSTS",
+            ".A.example,192.0.2.1,[2001:db8::1],*",
+            "ALLOWED_HOSTS",
+            [".A.example", "192.0.2.1", "[2001:db8::1]", "*"],
+        ),
+        ("CSRF_TRUSTED_ORIGINS", "", "CSRF_TRUSTED_ORIGINS", []),
+        (
+            "CSRF_TRUSTED_ORIGINS",
+            "https://*.A.example,[::1],http://[::1]:8000",
+            "CSRF_TRUSTED_ORIGINS",
+            ["https://*.a.example", "https://[::1]", "http://[::1]:8000"],
+        ),
+        (
             "CSRF_TRUSTED_ORIGINS",
             "a.example, http://b.example:8080",
             "CSRF_TRUSTED_ORIGINS",
@@ -176,6 +236,41 @@ def test_postgresql_is_read(read):
     assert database["OPTIONS"]["tcp_user_timeout"] == 10_000
 
 
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        ("sslmode=verify-full&sslrootcert=/etc/ca.pem", {"sslmode": "verify-full", "sslrootcert": "/etc/ca.pem"}),
+        ("connect_timeout=5&application_name=web", {"connect_timeout": 5, "application_name": "web"}),
+        (
+            "host=h1,h2&port=5432,5433&target_session_attrs=read-write",
+            {"host": "h1,h2", "port": "5432,5433", "target_session_attrs": "read-write"},
+        ),
+        ("host=/run/postgresql&port=5433", {"host": "/run/postgresql", "port": 5433}),
+        ("host=h1,h2&port=,5433", {"host": "h1,h2", "port": ",5433"}),
+        ("user=u&password=p", {"user": "u", "password": "p"}),
+        ("service=events&passfile=/run/secrets/pgpass", {"service": "events", "passfile": "/run/secrets/pgpass"}),
+        ("isolation_level=2&assume_role=web", {"isolation_level": 2, "assume_role": "web"}),
+        ("server_side_binding=false&prepare_threshold=5", {"server_side_binding": False, "prepare_threshold": 5}),
+    ],
+)
+def test_parameters_of_postgresql_are_read(read, query, options):
+    database = read(SECRET_KEY="x", DATABASE_URL=f"postgres:///n?{query}").DATABASES["default"]
+
+    assert database["OPTIONS"].items() >= options.items()
+
+
+def test_schema_is_read(read):
+    database = read(SECRET_KEY="x", DATABASE_URL="postgres://u:p@db/n?currentSchema=events").DATABASES["default"]
+
+    assert database["OPTIONS"]["options"].endswith(" -c search_path=events")
+
+
+def test_parameters_of_sqlite_are_read(read):
+    database = read(SECRET_KEY="x", DATABASE_URL="sqlite:///a.sqlite3?timeout=5").DATABASES["default"]
+
+    assert database["OPTIONS"]["timeout"] == 5
+
+
 def test_timeouts_reach_the_database(read):
     database = read(
         SECRET_KEY="x", DATABASE_URL="postgres://u:p@db/n?options=-c%20work_mem=8MB", LOCK_TIMEOUT="500ms"
@@ -186,9 +281,19 @@ def test_timeouts_reach_the_database(read):
     )
 
 
-def test_password_of_a_bad_database_url_is_not_shown(read):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:sesame@db/n",
+        "postgres://user:sesame@db/n?unknown=1",
+        "postgres://user:a@db/n?password=sesame",
+        "postgres://db/n?password=sesame&password=sesame",
+        "postgres://db/n?password=sesame&sslmode=sesame",
+    ],
+)
+def test_password_of_a_bad_database_url_is_not_shown(read, url):
     with pytest.raises(EnvValidationError) as refusal:
-        read(SECRET_KEY="x", DATABASE_URL="mysql://user:sesame@db/n")
+        read(SECRET_KEY="x", DATABASE_URL=url)
 
     assert "sesame" not in str(refusal.value)
 
