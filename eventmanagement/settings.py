@@ -4,6 +4,7 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 
+from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from pythonjsonlogger.core import RESERVED_ATTRS
@@ -20,6 +21,12 @@ if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set. Set it to a long random string, or DEBUG=true for development.")
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS", "localhost,127.0.0.1")
+
+# Origins whose pages may call the API from a browser. The browser sends no cookies, because the API uses tokens.
+CORS_ALLOWED_ORIGINS = env.exact_origins("CORS_ALLOWED_ORIGINS", "")
+CORS_URLS_REGEX = "^/api/"
+CORS_ALLOW_HEADERS = [*default_headers, "if-match", "if-none-match", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["Content-Disposition", "ETag", "Retry-After", "X-Request-ID"]
 
 INSTALLED_APPS = [
     "authentication",
@@ -48,6 +55,10 @@ MIDDLEWARE = [
     "eventmanagement.serving.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "eventmanagement.serving.middleware.ContentPolicyMiddleware",
+    # Before all middleware that may return a response, so that errors have the CORS headers too. A page can't read the
+    # few responses that the worker sends without Django (408, or 503 if a queue is full): to its scripts they look like
+    # a lost connection, which they have to expect anyway.
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "eventmanagement.serving.middleware.RequestLimitMiddleware",
     # Before all middleware that may return HTML errors, so that errors under /api/ are JSON.
     "eventmanagement.serving.middleware.JsonErrorMiddleware",

@@ -3,7 +3,6 @@
 import gc
 import logging
 import os
-import runpy
 import subprocess
 import sys
 from datetime import timedelta
@@ -15,21 +14,6 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import EnvValidationError
 
 from eventmanagement.environment import Rate, rate
-from tests.postgres import SETTINGS
-
-
-@pytest.fixture
-def read(monkeypatch):
-    """Load a settings file with only these environment variables."""
-
-    def run(path="eventmanagement/settings.py", **environment):
-        for name in [*SETTINGS, "DATABASE_URL", "SECRET_KEY", "WEB_CONCURRENCY", "PORT"]:
-            monkeypatch.delenv(name, raising=False)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        return SimpleNamespace(**runpy.run_path(str(settings.BASE_DIR / path)))
-
-    return run
 
 
 def test_process_refuses_to_start_without_a_secret():
@@ -108,6 +92,17 @@ def test_development_needs_no_secret(read):
         ("ALLOWED_HOSTS", "[]"),
         ("ALLOWED_HOSTS", "["),
         ("ALLOWED_HOSTS", "m\xfcnchen.example"),
+        ("CORS_ALLOWED_ORIGINS", "*"),
+        ("CORS_ALLOWED_ORIGINS", "null"),
+        ("CORS_ALLOWED_ORIGINS", "app.example"),
+        ("CORS_ALLOWED_ORIGINS", "https://app.example/"),
+        ("CORS_ALLOWED_ORIGINS", "https://app.example/path"),
+        ("CORS_ALLOWED_ORIGINS", "https://app.example:443"),
+        ("CORS_ALLOWED_ORIGINS", "http://app.example:80"),
+        ("CORS_ALLOWED_ORIGINS", "https://*.app.example"),
+        ("CORS_ALLOWED_ORIGINS", '"https://app.example"'),
+        ("CORS_ALLOWED_ORIGINS", "https://app.example https://b.example"),
+        ("CORS_ALLOWED_ORIGINS", "file://app.example"),
         ("CSRF_TRUSTED_ORIGINS", "://"),
         ("CSRF_TRUSTED_ORIGINS", "ftp://a.example"),
         ("CSRF_TRUSTED_ORIGINS", "https://a.example/"),
@@ -161,6 +156,7 @@ def test_defaults(read):
     assert defaults.EVENTS_PUBLIC is True
     assert defaults.READ_TIMEOUT == "1500ms"
     assert defaults.ALLOWED_HOSTS == ["localhost", "127.0.0.1"]
+    assert defaults.CORS_ALLOWED_ORIGINS == []
     assert defaults.CSRF_TRUSTED_ORIGINS == ["https://localhost", "https://127.0.0.1"]
     assert defaults.THROTTLE_EVENTS == (100, timedelta(days=1))
     assert defaults.THROTTLE_LOGIN == (10, timedelta(minutes=1))
@@ -202,6 +198,12 @@ def test_defaults(read):
             "a.example, http://b.example:8080",
             "CSRF_TRUSTED_ORIGINS",
             ["https://a.example", "http://b.example:8080"],
+        ),
+        (
+            "CORS_ALLOWED_ORIGINS",
+            "https://App.example, http://localhost:3000,http://[::1]:443",
+            "CORS_ALLOWED_ORIGINS",
+            ["https://app.example", "http://localhost:3000", "http://[::1]:443"],
         ),
         ("READ_TIMEOUT", "900ms", "READ_TIMEOUT", "900ms"),
         ("SCRIPT_NAME", "/booking", "STATIC_URL", "/booking/static/"),

@@ -39,7 +39,11 @@ from eventmanagement.serving.lanes import MAX_QUEUE_LENGTH, THREADS, Lane, is_mo
         ("GET", "/api/events/", "page=30000", Lane.QUERIES),
         ("HEAD", "/api/events/1/", "", Lane.READS),
         ("GET", "/docs/swagger/", "", Lane.READS),
-        ("OPTIONS", "*", "", Lane.WRITES),
+        ("OPTIONS", "*", "", Lane.READS),
+        ("OPTIONS", "/api/login/", "", Lane.READS),
+        ("OPTIONS", "/api/reservations/", "", Lane.READS),
+        ("OPTIONS", "/api/events/1/", "", Lane.READS),
+        ("OPTIONS", "/admin/event/event/", "q=jazz", Lane.QUERIES),
     ],
 )
 def test_lane_of_a_request(method, path, query, lane):
