@@ -24,9 +24,9 @@ _warning_lock = threading.Lock()
 def client_ip(request: HttpRequest | Request) -> str:
     """Return the client's IPv4 address or IPv6 /64 network, behind TRUSTED_PROXIES proxies.
 
-    The result is normalized, so that a client can't be counted as several: the port and the zone id are removed, an
-    IPv4-mapped IPv6 address becomes the IPv4 address, and an IPv6 address becomes its /64 network. The result is
-    ``unknown`` if the address can't be parsed.
+    The result is normalized, so that a client can't be counted as several: quotes, the port and the zone id are
+    removed, an IPv4-mapped IPv6 address becomes the IPv4 address, and an IPv6 address becomes its /64 network. The
+    result is ``unknown`` if the address can't be parsed.
     """
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR")
     proxies = api_settings.NUM_PROXIES
@@ -43,7 +43,8 @@ def _normalize_ip(text: str) -> str:
     """Return the normalized form of an address; for an IPv6 address, its network."""
     if len(text) > MAX_ADDRESS_LENGTH:
         return UNKNOWN_IP
-    text = text.strip()
+    # Some proxies quote an address, as the header Forwarded does.
+    text = text.strip().strip('"')
     if text.startswith("["):
         # [2001:db8::1]:443
         text = text[1:].partition("]")[0]
