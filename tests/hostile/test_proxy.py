@@ -66,13 +66,14 @@ class Proxy:
             "SERVER1": f"127.0.0.1:{server}",
             "SERVER2": f"127.0.0.1:{nobody}",
         }
-        self.log = directory / "haproxy.log"
+        self.log = directory / "log"
+        self.command = [HAPROXY, "-db", "-f", settings.BASE_DIR / "deploy" / "haproxy.cfg"]
 
     @contextmanager
     def running(self):
         with self.log.open("w") as log:
             process = subprocess.Popen(
-                [HAPROXY, "-db", "-f", settings.BASE_DIR / "deploy" / "haproxy.cfg"],
+                self.command,
                 env=self.environment,
                 stdout=log,
                 stderr=log,
