@@ -19,8 +19,9 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> User
     """Return the user with this username and password, or None.
 
     Raises TooManyAttempts, even with the right password, after too many failed logins from this client IP, or from
-    this client IP for this username. Also raises it after ATTEMPT_LIMIT_FACTOR times as many logins, failed or not,
-    from this client IP for this username. There is no limit per username alone: it would let anyone lock a user out.
+    this client IP for this username. Also raises it after ATTEMPT_LIMIT_FACTOR times as many logins, failed or not:
+    otherwise a client with a few accounts of its own could keep the server hashing, and nobody else could log in.
+    There is no limit per username alone: it would let anyone lock a user out.
     """
     ip = client_ip(request)
     limits = [
@@ -29,8 +30,9 @@ def log_in(request: HttpRequest | Request, username: str, password: str) -> User
     ]
     for rate, subject in limits:
         AttemptWindow.objects.check_limit(rate, *subject)
-    # Count the attempt before hashing: this limit is on the number of hashes.
-    AttemptWindow.objects.spend(_attempt_limit(settings.THROTTLE_LOGIN), "login_attempt", ip, username)
+    # Count the attempt before hashing: these limits are on the number of hashes.
+    for rate, (name, *client) in limits:
+        AttemptWindow.objects.spend(_attempt_limit(rate), f"{name}_attempt", *client)
     user = authenticate(request, username=username, password=password)
     for rate, subject in limits:
         if user is None:

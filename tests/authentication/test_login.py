@@ -263,6 +263,20 @@ def test_ip_limit_does_not_affect_other_ips(api, routes, settings, dave):
     assert right(api, routes, REMOTE_ADDR="192.0.2.1").status_code == 200
 
 
+def test_attempt_limit_of_an_ip_counts_successes_of_all_usernames(api, routes, settings, hashed):
+    settings.THROTTLE_LOGIN_ADDRESS = rate("1/hour")
+    for number in range(10):
+        User.objects.create_user(f"user{number}", password=PASSWORD)
+        assert api.post(routes.login, {"username": f"user{number}", "password": PASSWORD}).status_code == 200
+    hashed.clear()
+
+    response = right(api, routes)
+
+    assert response.status_code == 429
+    assert hashed == []
+    assert right(api, routes, REMOTE_ADDR="192.0.2.1").status_code == 200
+
+
 def test_limit_by_address_can_be_switched_off(api, routes, settings, dave):
     settings.THROTTLE_LOGIN_ADDRESS = rate("1/hour")
     guess(api, routes, 1)

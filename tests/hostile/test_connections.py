@@ -53,7 +53,9 @@ ATTACKS = {
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     # The probe logs in more often than the default limit allows.
-    with running_service(tmp_path_factory.mktemp("connections") / "log", THROTTLE_LOGIN="1000/min") as (service, _):
+    with running_service(
+        tmp_path_factory.mktemp("connections") / "log", THROTTLE_LOGIN="1000/min", THROTTLE_LOGIN_ADDRESS="off"
+    ) as (service, _):
         yield service
 
 
