@@ -264,7 +264,11 @@ LOGGING = {
             # Django adds the request object to its error records. It has headers with tokens, so it is not logged.
             "reserved_attrs": [*RESERVED_ATTRS, "request", "server_time"],
         },
-        "plain": {"format": "{asctime} {levelname} {message}", "style": "{"},
+        "plain": {
+            "()": "eventmanagement.serving.logs.PlainFormatter",
+            "format": "{asctime} {levelname} {message}",
+            "style": "{",
+        },
     },
     "handlers": {
         "stdout": {

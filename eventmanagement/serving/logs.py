@@ -32,6 +32,25 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+class PlainFormatter(logging.Formatter):
+    """Formats log records for a terminal, so that no text from a client can forge a line or control the terminal.
+
+    Characters that are not printable, such as line breaks and ANSI escapes, are escaped. The lines of a traceback are
+    indented, so only the first line of a record starts in the first column.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (overrides the method of Formatter)
+        return _escape(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n    ".join(map(_escape, super().format(record).split("\n")))
+
+
+def _escape(text: str) -> str:
+    """Escape the characters that are not printable, as in a Python string literal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 class RequestLogMiddleware:
     """Logs every request once, after its response, and sets the response header ``X-Request-ID``.
 

@@ -330,6 +330,11 @@ def test_number_of_workers_is_capped_with_a_warning(read, caplog):
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize(("debug", "formatter"), [("true", "plain"), ("false", "json")])
+def test_log_is_plain_text_only_with_debug(read, debug, formatter):
+    assert read(SECRET_KEY="x", DEBUG=debug).LOGGING["handlers"]["stdout"]["formatter"] == formatter
+
+
 def test_shared_objects_are_frozen(read):
     read("gunicorn.conf.py").when_ready(None)
     frozen = gc.get_freeze_count()

@@ -1,6 +1,8 @@
 import json
 import logging
+import re
 from io import StringIO
+from logging.config import DictConfigurator
 
 import pytest
 from django.db import InterfaceError, transaction
@@ -12,13 +14,27 @@ from reservation.models import Reservation
 
 
 @pytest.fixture
-def lines():
-    """Return the lines that production logs to standard output, parsed as JSON."""
-    output = StringIO()
+def handler():
+    """The handler of standard output, which writes to ``stream`` during the test."""
     [handler] = [handler for handler in logging.root.handlers if handler.name == "stdout"]
-    standard = handler.setStream(output)
-    yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+    standard, formatter = handler.setStream(StringIO()), handler.formatter
+    yield handler
     handler.setStream(standard)
+    handler.setFormatter(formatter)
+
+
+@pytest.fixture
+def lines(handler):
+    """Return the lines that production logs to standard output, parsed as JSON."""
+    return lambda: [json.loads(line) for line in handler.stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def plain_lines(handler, settings):
+    """Return the lines that are logged to standard output with DEBUG."""
+    plain = {**settings.LOGGING["formatters"]["plain"]}
+    handler.setFormatter(DictConfigurator({}).configure_formatter(plain))
+    return lambda: handler.stream.getvalue().split("\n")[:-1]
 
 
 def requests_of(lines):
@@ -171,3 +187,36 @@ def test_path_can_neither_forge_nor_flood_the_log(rf, caplog, path, logged, unav
 
     [record] = caplog.records
     assert record.getMessage().startswith(f"GET {logged}{': unavailable' if unavailable else ' 200 in '}")
+
+
+FORGED = "2040-01-01 00:00:00,000 INFO forged"
+HOSTILE_TEXTS = ["\n", "\r", "\x1b[2J", "\x85", "\u2028", "\u202e", "\0", "\ud800"]
+
+
+@pytest.mark.parametrize("separator", HOSTILE_TEXTS)
+def test_plain_message_is_one_printable_line(plain_lines, separator):
+    logging.getLogger("any").error("path: %s", f"/a{separator}{FORGED}")
+
+    [line] = plain_lines()
+    assert line.isprintable()
+    assert line.endswith(f"/a{separator.encode('unicode_escape').decode()}{FORGED}")
+
+
+@pytest.mark.parametrize("separator", HOSTILE_TEXTS)
+def test_error_text_can_not_forge_a_plain_line(client, plain_lines, monkeypatch, separator):
+    def refuse(view):
+        raise ValueError(f"bad{separator}{FORGED}")
+
+    monkeypatch.setattr("event.views.EventViewSet.get_queryset", refuse)
+    client.raise_request_exception = False
+
+    client.get("/api/events/")
+
+    lines = plain_lines()
+    assert all(line.isprintable() for line in lines)
+    assert sum(FORGED in line for line in lines) == 1
+    first, *traceback, request = lines
+    assert first.endswith("ERROR Internal Server Error: /api/events/")
+    assert traceback[0] == "    Traceback (most recent call last):"
+    assert all(line.startswith("    ") for line in traceback)
+    assert re.search("INFO GET /api/events/ 500 in ", request)
