@@ -10,6 +10,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
+from django.utils.safestring import SafeString
+from django.views.debug import ExceptionReporter
 from rest_framework.response import Response
 
 from eventmanagement.database.errors import is_unavailable
@@ -51,6 +53,7 @@ ERRORS: dict[int, tuple[str, str]] = {
         "The server is busy or can't reach its database. Try again later.",
     ),
 }
+TOO_MANY_PARAMETERS = "The URL has too many query parameters."
 
 
 def error_body(status: int) -> dict[str, str]:
@@ -88,9 +91,10 @@ class ContentPolicyMiddleware(CSPMiddleware):
 
 
 class RequestLimitMiddleware:
-    """Returns 404 for a path that is too long, 411 for a chunked body and 413 for a body that is too large.
+    """Limits the size of requests on all paths, before the path, the query string or the body is parsed.
 
-    Applies to all paths, before the path or the body is parsed.
+    Returns 404 for a path that is too long, 400 for too many query parameters, 411 for a chunked body and 413 for a
+    body that is too large.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -99,6 +103,10 @@ class RequestLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if len(request.path_info) > MAX_PATH_LENGTH:
             return error_response(HTTPStatus.NOT_FOUND)
+        # Counts like Django, which raises an exception above the limit. With DEBUG, Django's page about that exception
+        # would raise it again.
+        if request.META.get("QUERY_STRING", "").count("&") >= settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:
+            return error_response(HTTPStatus.BAD_REQUEST, detail=TOO_MANY_PARAMETERS)
         if "HTTP_TRANSFER_ENCODING" in request.META:
             # Django reads as many bytes as Content-Length says, so it would ignore a chunked body.
             return error_response(HTTPStatus.LENGTH_REQUIRED)
@@ -127,6 +135,19 @@ def max_body_size(content_type: str) -> int:
     return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
+class EmptyExceptionReporter(ExceptionReporter):
+    """Makes Django's error page with DEBUG empty, where JSON replaces it.
+
+    Building that page can raise another exception: it shows the request, which may be invalid.
+    """
+
+    def get_traceback_html(self) -> SafeString:
+        return SafeString()
+
+    def get_traceback_text(self) -> SafeString:
+        return SafeString()
+
+
 class JsonErrorMiddleware:
     """Makes every error response under /api/ JSON, and turns an unavailable database into 503 on every path.
 
@@ -141,6 +162,7 @@ class JsonErrorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not is_api_request(request):
             return self.get_response(request)
+        request.exception_reporter_class = EmptyExceptionReporter  # type: ignore[attr-defined]  # Unknown to the stubs.
         response = self.get_response(request)
         # REST framework's own responses stay as they are, including HTML pages of the browsable API in development.
         speaks_for_itself = isinstance(response, (JsonResponse, Response))

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, UnreadablePostError
 from django.test import Client, RequestFactory
@@ -112,6 +114,21 @@ def test_fault_is_json_and_logged(api, settings, monkeypatch, caplog, debug):
     assert record.exc_info[0] is ZeroDivisionError
 
 
+def test_fault_with_debug_is_json_if_no_page_can_show_it(api, settings, monkeypatch):
+    def fail(view):
+        # UTF-8 can't encode this character, so a page can't contain it.
+        raise ValueError("\ud800")
+
+    settings.DEBUG = True
+    monkeypatch.setattr("event.views.EventViewSet.get_queryset", fail)
+    api.raise_request_exception = False
+
+    response = api.get(LONG.events)
+
+    assert response.status_code == 500
+    assert response["Content-Type"] == JSON
+
+
 class StateError(Exception):
     def __init__(self, sqlstate):
         self.sqlstate = sqlstate
@@ -204,7 +221,10 @@ def test_other_bodies_are_not_read(as_user, bob, routes, event, content_type):
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"event_id=%00", b"--x\r\n\r\n\xff", b"&" * 2000, b"a=1&" * 2000])
-def test_hostile_form_is_a_bad_request(as_user, bob, routes, content_type, body):
+@pytest.mark.parametrize("debug", [True, False])
+def test_hostile_form_is_a_bad_request(as_user, bob, routes, settings, content_type, body, debug):
+    settings.DEBUG = debug
+
     response = as_user(bob).post(routes.reservations, data=body, content_type=content_type)
 
     assert response.status_code == 400
@@ -298,6 +318,58 @@ def test_largest_event_fits_in_every_body(as_user, alice, routes):
     ]
 
     assert {client.post(routes.events, body, content_type=form).status_code for body, form in bodies} == {201}
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_too_many_uploaded_files_are_a_bad_request(as_user, bob, routes, settings, debug):
+    settings.DEBUG = debug
+    files = {f"file{number}": SimpleUploadedFile("a", b"") for number in range(101)}
+
+    response = as_user(bob).post(routes.reservations, files, format="multipart")
+
+    assert response.status_code == 400
+    assert response["Content-Type"] == JSON
+
+
+@pytest.mark.parametrize("path", [LONG.events, SHORT.events, "/api/nothing", "/admin/login/", "/docs/swagger/", "/"])
+@pytest.mark.parametrize("debug", [True, False])
+def test_too_many_query_parameters_are_400(client, settings, path, debug):
+    settings.DEBUG = debug
+
+    response = client.get(f"{path}?{'a&' * 1000}a")
+
+    assert response.status_code == 400
+    assert response["Content-Type"] == JSON
+    assert response.json() == {"detail": "The URL has too many query parameters."}
+
+
+def test_most_query_parameters_are_read(client):
+    assert client.get(f"{LONG.events}?{'a&' * 999}a").status_code == 200
+
+
+def suspicious_operations():
+    """Return Django's exceptions for suspicious requests, including those that only some of its apps raise."""
+    found = [BadRequest, SuspiciousOperation]
+    for kind in found:
+        found += [each for each in kind.__subclasses__() if each.__module__.startswith("django.")]
+    return found
+
+
+@pytest.mark.parametrize("kind", suspicious_operations())
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize("accept", ["text/html", "*/*"])
+def test_suspicious_operation_is_json(client, settings, monkeypatch, kind, debug, accept):
+    def refuse(view):
+        raise kind("suspicious")
+
+    monkeypatch.setattr("event.views.EventViewSet.get_queryset", refuse)
+    settings.DEBUG = debug
+
+    response = client.get(LONG.events, headers={"accept": accept})
+
+    assert response.status_code == 400
+    assert response["Content-Type"] == JSON
+    assert set(response.json()) <= {"detail", "code"}
 
 
 @pytest.mark.parametrize("path", ["/api/events/", "/admin/r/", "/static/", "/"])
