@@ -1,13 +1,18 @@
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from event.models import Event, EventManager
-from reservation.audit import repair
+from reservation.audit import differences, repair
 from reservation.models import Reservation
 from tests.ledger import assert_balanced, seats_left
 from tests.races import race, wait_for_blocked_session
@@ -79,8 +84,59 @@ def test_one_query_compares_all(alice, event_of, django_assert_num_queries):
     for _ in range(3):
         event_of(alice)
 
-    with django_assert_num_queries(2 if connection.vendor == "postgresql" else 1):
-        check_seats()
+    with django_assert_num_queries(1):
+        assert not list(differences())
+
+
+@pytest.mark.parametrize("repairs", [True, False])
+def test_missing_migration_is_not_a_difference(attended, repairs):
+    falsify(attended, seats_remaining=8)
+    MigrationRecorder.Migration.objects.filter(app="reservation").delete()
+
+    with pytest.raises(CommandError, match=r"Run first: manage\.py migrate") as refusal:
+        call_command("check_seats", repair=repairs)
+
+    assert refusal.value.returncode == 2
+    assert seats_left(attended) == 8
+
+
+@pytest.mark.parametrize("error", [OperationalError("lock\ntimeout"), InterfaceError("lock timeout")])
+def test_failed_repair_is_not_a_difference(attended, monkeypatch, error):
+    def fail(manager, event_id, seats):
+        raise error
+
+    falsify(attended, seats_remaining=8)
+    monkeypatch.setattr(EventManager, "set_seats", fail)
+
+    with pytest.raises(CommandError, match=r"^The database can't be used: lock timeout$") as refusal:
+        call_command("check_seats", repair=True)
+
+    assert refusal.value.returncode == 2
+    assert refusal.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"DATABASE_URL": "sqlite:////nowhere/at/all"}, "CommandError: The database can't be used: "),
+        ({"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing"}, "CommandError: The database can't be used: "),
+        ({"SECRET_KEY": ""}, "SECRET_KEY is not set."),
+        ({"DATABASE_URL": "nothing"}, 'Environment variable "DATABASE_URL" invalid'),
+    ],
+)
+def test_check_without_a_database_is_a_sentence(setting, sentence):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check_seats"],
+        cwd=settings.BASE_DIR,
+        env=os.environ | setting,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(sentence)
+    assert len(done.stderr.splitlines()) == 1
+    assert not done.stdout
 
 
 @pytest.mark.django_db(transaction=True)

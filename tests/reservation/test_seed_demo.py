@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import F
 from django.utils import timezone
 
@@ -82,8 +83,18 @@ def test_second_time_changes_nothing():
 
     output = seed(events=2)
 
-    assert output == "The demo data already exists.\n"
+    assert output.startswith("The demo data already exists. ")
+    assert output.endswith("run: manage.py changepassword admin\n")
     assert Event.objects.count() == 2
+
+
+def test_database_with_a_missing_migration_gets_no_data():
+    MigrationRecorder.Migration.objects.filter(app="reservation").delete()
+
+    with pytest.raises(CommandError, match=r"Run first: manage\.py migrate"):
+        seed()
+
+    assert not User.objects.exists()
 
 
 @pytest.mark.parametrize("data", ["alice", "event"])

@@ -3,16 +3,32 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
+from eventmanagement.database.commands import usable_database
 from reservation.audit import differences, repair
+
+# The exit codes besides 0. A usage error and an invalid setting exit with 2 as well.
+DIFFERENCES_REMAIN = 1
+NOT_CHECKED = 2
 
 
 class Command(BaseCommand):
-    help = "Compare every event's seats with its reservations. Print the differences; exit with 1 if any remain."
+    help = (
+        "Compare every event's seats with its reservations, and print the differences. Exit codes: 0 if none remain, "
+        "1 if some remain, 2 if the check could not be completed (for example without a database or migrations)."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--repair", action="store_true", help="correct seats_remaining of these events, one by one")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with usable_database(NOT_CHECKED):
+            wrong, unrepaired = self.compare(repairs=options["repair"])
+        if unrepaired:
+            raise CommandError(f"{unrepaired} of {wrong} differences remain.", returncode=DIFFERENCES_REMAIN)
+        self.stdout.write(self.style.SUCCESS(f"{wrong} events repaired." if wrong else "No differences found."))
+
+    def compare(self, *, repairs: bool) -> tuple[int, int]:
+        """Print each difference, and repair it if asked. Returns the numbers of all and of unrepaired differences."""
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 # The statement timeout is for requests; an audit may take longer.
@@ -20,9 +36,7 @@ class Command(BaseCommand):
         wrong = unrepaired = 0
         for difference in differences():
             wrong += 1
-            repaired = options["repair"] and repair(difference.event)
+            repaired = repairs and repair(difference.event)
             unrepaired += not repaired
             self.stdout.write(f"{difference}{' (repaired)' if repaired else ''}")
-        if unrepaired:
-            raise CommandError(f"{unrepaired} of {wrong} differences remain.", returncode=1)
-        self.stdout.write(self.style.SUCCESS(f"{wrong} events repaired." if wrong else "No differences found."))
+        return wrong, unrepaired

@@ -19,6 +19,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from event.models import Event
+from eventmanagement.database.commands import usable_database
 from reservation.models import Reservation
 
 # The command recognizes existing demo data by this email address.
@@ -61,8 +62,15 @@ class Command(BaseCommand):
         parser.add_argument("--events", type=positive, default=30, help="number of events (default: 30)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with usable_database():
+            self.seed(options["events"])
+
+    def seed(self, count: int) -> None:
         if User.objects.filter(username=ADMIN, email=ADMIN_EMAIL).exists():
-            self.stdout.write("The demo data already exists.")
+            self.stdout.write(
+                "The demo data already exists. To set a new password for the admin account, "
+                f"run: manage.py changepassword {ADMIN}"
+            )
             return
         if User.objects.exists() or Event.objects.exists():
             raise CommandError("This database is not empty. The demo data can only be added to an empty one.")
@@ -72,8 +80,8 @@ class Command(BaseCommand):
         except IntegrityError:
             raise CommandError("Another process is adding the demo data right now.") from None
         with quiet("event.seats"):
-            seats = fill(people, options["events"])
-        self.stdout.write(self.style.SUCCESS(f"{options['events']} events, {seats} seats booked."))
+            seats = fill(people, count)
+        self.stdout.write(self.style.SUCCESS(f"{count} events, {seats} seats booked."))
         self.stdout.write(f"Admin account: {ADMIN}, password: {password}")
 
 
