@@ -1,5 +1,7 @@
-# `make run` and `make test` need make and python3 (3.11 to 3.14) with venv. They install everything
-# else into .venv, with the versions from poetry.lock. Poetry is installed separately, in .venv/poetry.
+# The targets need make and python3 (3.11 to 3.14) with venv. They install everything else into .venv, with the
+# versions from poetry.lock. Poetry is installed separately, in .venv/poetry.
+#
+# `make` lists the targets with the comments after ##.
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -16,10 +18,14 @@ export POETRY_CACHE_DIR := $(CURDIR)/.venv/poetry/cache
 export POETRY_CONFIG_DIR := $(CURDIR)/.venv/poetry/config
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check check-openapi bench
+.PHONY: help run test check check-openapi bench install
+
+help: ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | while IFS='#' read -r target text; do \
+		printf '%-20s%s\n' "$$target" "$$text"; done
 
 run: export DEBUG := $(or $(DEBUG),true)
-run: .venv/main
+run: .venv/main ## Serve the API with DEBUG on SQLite. Options: PORT=8001, DEMO=1 (demo data), PYTHON=python3.14
 	@case "$$PORT" in ''|*[!0-9]*) echo "PORT=$$PORT is not a port number. Choose one: make run PORT=8001"; exit 1;; esac
 	@.venv/bin/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null \
 		|| { echo 'Port $(PORT) is in use or not allowed. Choose another one: make run PORT=8001'; exit 1; }
@@ -27,15 +33,16 @@ run: .venv/main
 	$(if $(filter-out 0 false,$(DEMO)),@.venv/bin/python manage.py seed_demo)
 	@echo "Swagger UI  http://127.0.0.1:$(PORT)$(SCRIPT_NAME)/docs/swagger/"
 	@echo "Admin       http://127.0.0.1:$(PORT)$(SCRIPT_NAME)/admin/  (create an account: DEBUG=true .venv/bin/python manage.py createsuperuser)"
+	$(if $(filter-out 0 false,$(DEMO)),@echo "            (new password for the demo's admin: DEBUG=true .venv/bin/python manage.py changepassword admin)")
 	@exec .venv/bin/gunicorn
 
-test: .venv/all
+test: .venv/all ## Run the test suite on PostgreSQL and on SQLite
 	.venv/bin/pytest -n 2
 	DATABASE_URL=sqlite:///test.sqlite3 .venv/bin/pytest -n 2
 
 check: export DEBUG := false
 check: export SECRET_KEY := a-key-that-is-long-enough-for-the-deployment-checks-of-Django
-check: .venv/all
+check: .venv/all ## Run the linter, the type checker and Django's checks
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
@@ -45,11 +52,13 @@ check: .venv/all
 	.venv/poetry/bin/poetry check --lock
 
 # Downloads the tools, so it is not part of `make check`.
-check-openapi: .venv/main
+check-openapi: .venv/main ## Lint the OpenAPI document, and check the clients that generators make from it
 	tests/openapi_tools/run
 
-bench: .venv/all
+bench: .venv/all ## Compare this service with stock REST framework. Option: PICTURE=docs/benchmark.svg
 	.venv/bin/python -m tests.benchmark $(if $(PICTURE),--picture $(PICTURE))
+
+install: .venv/all ## Install the packages for development into .venv
 
 # The virtual environment: .venv/main has the packages to run the project, .venv/all also those for development.
 .venv/main .venv/all: .venv/%: poetry.lock | .venv/poetry/bin/poetry
