@@ -181,6 +181,9 @@ def plan_of_the_last(call, *switched_off):
 )
 def test_lists_have_their_indexes(api, routes, five, query, index):
     sell_out(five[0])
+    with connection.cursor() as cursor:
+        # An earlier vacuum may have found the table empty. Then all indexes seem to cost the same.
+        cursor.execute("ANALYZE event_event")
 
     plan = plan_of_the_last(
         lambda: api.get(f"{routes.events}?{query}"),
