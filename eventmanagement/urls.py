@@ -39,3 +39,8 @@ urlpatterns = [
     path("readyz", readyz),
     path("", RedirectView.as_view(pattern_name="swagger")),
 ]
+
+handler400 = "eventmanagement.serving.error_pages.bad_request"
+handler403 = "eventmanagement.serving.error_pages.permission_denied"
+handler404 = "eventmanagement.serving.error_pages.page_not_found"
+handler500 = "eventmanagement.serving.error_pages.server_error"
