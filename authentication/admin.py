@@ -6,7 +6,7 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import admin as auth_admin
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UsernameField
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Field, QuerySet
@@ -19,6 +19,7 @@ from authentication.login import log_in
 from authentication.tokens import revoke_token
 from authentication.usernames import MAX_USERNAME_LENGTH, lock_username, validate_visible
 from eventmanagement.refusals import TooManyAttempts
+from eventmanagement.serving.admin import ModelAdmin
 
 # Users per DELETE statement: each user id is one query parameter, and databases limit their number.
 BATCH_SIZE = 500
@@ -84,7 +85,7 @@ admin.site.unregister(User)
 
 
 @admin.register(User)
-class UserAdmin(auth_admin.UserAdmin):
+class UserAdmin(ModelAdmin, auth_admin.UserAdmin):
     """Django's user admin, with the rules for usernames and an action that revokes tokens."""
 
     add_form = AddUserForm
@@ -96,6 +97,16 @@ class UserAdmin(auth_admin.UserAdmin):
         if field and db_field.name == "username":
             field.validators.append(validate_visible)
         return field
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Hide the password from users who may not change it: its button leads to a page that is forbidden to them."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (name, options | {"fields": [field for field in options["fields"] if field != "password"]})
+            for name, options in fieldsets
+        ]
 
     @admin.action(permissions=["change"], description="Revoke the tokens of selected %(verbose_name_plural)s")
     def revoke_tokens(self, request: HttpRequest, users: QuerySet[User]) -> None:
@@ -116,6 +127,14 @@ class UserAdmin(auth_admin.UserAdmin):
             return
         tokens = "the token of 1 user" if len(holders) == 1 else f"the tokens of {len(holders)} users"
         self.message_user(request, f"Revoked {tokens}.", messages.SUCCESS)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(ModelAdmin, auth_admin.GroupAdmin):
+    """Django's group admin, with the limits of all admin pages."""
 
 
 admin.site.login_form = RateLimitedAuthenticationForm

@@ -102,6 +102,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # In bytes: the maximum size of a JSON body. The JSON parser also limits the number of values, and forms have lower
 # limits (eventmanagement/serving/middleware.py).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2560 * 2**10
+# The admin's confirmation page has one field for each of MAX_SELECTED rows (eventmanagement/serving/admin.py).
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2100
 
 # scrypt is memory-hard, and one hash takes less CPU time than with Django's default. Existing PBKDF2 hashes
 # still work and are upgraded at the next login.
@@ -126,6 +128,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+FORMAT_MODULE_PATH = "eventmanagement.formats"
 
 # The path under which the site is served, such as /booking, or "". gunicorn reads SCRIPT_NAME too, and removes it from
 # the path of each request.
@@ -152,6 +155,7 @@ if TRUSTED_PROXIES:
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 # The admin's forms contain the CSRF token, so no script needs to read the cookie.
 CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "eventmanagement.serving.error_pages.csrf_failure"
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS is for this host only: the subdomains may belong to others.

@@ -2,6 +2,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from eventmanagement.environment import rate
+from tests.admin import staff as staff_client
 
 LOGIN = "/admin/login/"
 
@@ -56,3 +57,12 @@ def test_limits_are_those_of_the_api(client, api, routes, staff, settings, limit
 
 def test_tokens_are_not_shown(admin_client):
     assert admin_client.get("/admin/authtoken/tokenproxy/").status_code == 404
+
+
+def test_viewer_does_not_see_the_button_that_changes_a_password(admin_client, bob):
+    page = f"/admin/auth/user/{bob.pk}/change/"
+    viewer = staff_client("eve", "view_user")
+
+    assert "../password/" in admin_client.get(page).text
+    assert "../password/" not in viewer.get(page).text
+    assert viewer.get(f"/admin/auth/user/{bob.pk}/password/").status_code == 403

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from playwright.sync_api import Locator, Page, expect
 
 from event.models import Event
+from tests.browser.conftest import PHONE
 from tests.ledger import book, seats_left
 
 PASSWORD = "correct-horse-battery"
@@ -69,8 +70,36 @@ def test_organizer_books_for_somebody(admin, event, bob):
     follow(admin.get_by_role("button", name="Save", exact=True))
 
     expect(admin.locator(".messagelist")).to_contain_text("was added successfully")
+    expect(admin.get_by_role("heading", name="Change event")).to_be_visible()
     assert bob.reservations.get().event == event
     assert seats_left(event) == 9
+
+
+def test_phone_shows_when_events_start_and_what_is_wrong(admin, event, bob, carol):
+    book(event, bob, carol)
+    admin.set_viewport_size(PHONE)
+
+    admin.goto("/admin/event/event/")
+    expect(admin.locator("#result_list td.field-start_time")).to_be_in_viewport(ratio=1)
+    expect(admin.locator("#result_list td.field-booked")).to_be_in_viewport(ratio=1)
+    admin.goto(f"/admin/event/event/{event.pk}/change/")
+    admin.get_by_label("Capacity").fill("1")
+    follow(admin.get_by_role("button", name="Save", exact=True))
+
+    expect(admin.locator(".error-summary")).to_be_in_viewport(ratio=1)
+    expect(admin.locator(".error-summary")).to_contain_text("Capacity: The capacity can't be less")
+
+
+def test_organizer_cancels_one(admin, event, bob):
+    book(event, bob)
+
+    admin.goto(f"/admin/event/event/{event.pk}/change/")
+    follow(admin.get_by_role("link", name="bob", exact=True))
+    follow(admin.get_by_role("link", name="Cancel reservation"))
+    follow(admin.get_by_role("button", name="Yes, cancel"))
+
+    expect(admin.locator(".messagelist")).to_contain_text("The reservation “bob at Concert” was cancelled.")
+    assert seats_left(event) == 10
 
 
 def test_organizer_reads_that_an_event_is_sold_out(admin, alice, bob, carol, event_of):
@@ -81,7 +110,8 @@ def test_organizer_reads_that_an_event_is_sold_out(admin, alice, bob, carol, eve
     choose(admin, "user", "carol")
     follow(admin.get_by_role("button", name="Save", exact=True))
 
-    expect(admin.locator(".errorlist")).to_have_text("This event has no seats left.")
+    expect(admin.locator(".field-event .errorlist")).to_have_text("This event has no seats left.")
+    expect(admin.locator(".field-event .errorlist")).to_be_in_viewport()
 
 
 def test_organizer_cancels_several_at_once(admin, event, bob, carol):
@@ -94,7 +124,7 @@ def test_organizer_cancels_several_at_once(admin, event, bob, carol):
     follow(admin.get_by_role("button", name="Go"))
     follow(admin.get_by_role("button", name=re.compile("Yes")))
 
-    expect(admin.locator(".messagelist")).to_contain_text("Successfully deleted 2 reservations.")
+    expect(admin.locator(".messagelist")).to_contain_text("Successfully cancelled 2 reservations.")
     assert seats_left(event) == 10
 
 

@@ -1,13 +1,15 @@
 """Managing events in the admin."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.db import IntegrityError
 from django.urls import reverse
 from django.utils import timezone
 
 from event.models import Event, EventQuerySet
+from eventmanagement.serving.admin import CHANGED_MEANWHILE
 from reservation.models import Reservation
 from tests.admin import delete_selected, errors, form_of, moment, staff
 from tests.ledger import assert_balanced, book, seats_left
@@ -16,8 +18,8 @@ LIST = "/admin/event/event/"
 ADD = "/admin/event/event/add/"
 
 
-def page(event):
-    return reverse("admin:event_event_change", args=[event.pk])
+def page(row, kind="event_event"):
+    return reverse(f"admin:{kind}_change", args=[row.pk])
 
 
 def shown(response):
@@ -56,7 +58,7 @@ def test_list_takes_as_many_queries_for_many_events_as_for_one(
         ("start=started", ["over"]),
         ("q=harbour", ["nearly"]),
         ("q=alice", ["over", "empty", "nearly", "full"]),
-        ("o=-2.3", ["full", "nearly", "over", "empty"]),
+        ("o=-3.2", ["full", "nearly", "over", "empty"]),
     ],
 )
 def test_list_is_filtered_searched_and_sorted(boss, alice, event_of, people, query, titles):
@@ -144,13 +146,22 @@ def test_description_that_is_too_long_is_refused(boss, event):
 def test_event_that_ends_before_it_starts_is_refused(boss, event):
     response = boss.post(page(event), form_of(event, **moment("end_time", event.start_time - timedelta(hours=1))))
 
-    assert errors(response) == {"__all__": ["The event must end after it starts."]}
+    assert errors(response) == {"end_time": ["The event must end after it starts."]}
 
 
-def test_doors_after_the_end_are_refused(boss, event):
+def test_doors_that_open_after_the_end_are_an_error_of_their_field(boss, event):
     response = boss.post(page(event), form_of(event, **moment("show_time", event.end_time + timedelta(hours=1))))
 
-    assert errors(response) == {"__all__": ["The doors can't open after the event ends."]}
+    assert errors(response) == {"show_time": ["The doors can't open after the event ends."]}
+
+
+def test_errors_are_listed_above_the_form_with_links_to_their_fields(boss, event, bob, carol):
+    book(event, bob, carol)
+
+    response = boss.post(page(event), form_of(event, capacity=1))
+
+    summary = response.text.split('<ul class="error-summary">')[1].split("</ul>")[0]
+    assert '<a href="#id_capacity">Capacity</a>: The capacity can&#x27;t be less than' in summary
 
 
 def test_capacity_moves_the_seats_and_is_logged(boss, event, bob):
@@ -207,6 +218,28 @@ def test_deletion_includes_reservations_and_is_logged(boss, event, alice, bob, e
     assert list(Reservation.objects.all()) == [kept]
     assert LogEntry.objects.get().action_flag == DELETION
     assert_balanced()
+
+
+def test_list_says_what_is_sold_out(boss, alice, bob, event_of):
+    book(event_of(alice, capacity=1), bob)
+    event_of(alice)
+
+    response = boss.get(LIST)
+
+    assert response.text.count("<strong>sold out</strong>") == 1
+
+
+def test_times_have_one_format_with_the_time_zone(boss, alice, event_of):
+    start = datetime(2040, 5, 1, 19, 30, tzinfo=UTC)
+    event = event_of(alice, start_time=start)
+    boss.post(page(event), form_of(event, title="Renamed"))
+    LogEntry.objects.update(action_time=start)
+    viewer = staff("eve", "view_event")
+    pages = ["/admin/", LIST, f"{page(event)[: -len('change/')]}history/", page(alice, "auth_user")]
+
+    assert ["2040-05-01 19:30 UTC" in boss.get(path).text for path in pages] == [True] * len(pages)
+    assert "2040-05-01 19:30 UTC" in viewer.get(page(event)).text
+    assert "Time zone: UTC." in boss.get(page(event)).text
 
 
 def test_first_page_says_how_full_the_next_events_are(boss, alice, bob, event_of):
@@ -271,3 +304,26 @@ def test_page_of_an_event_deleted_meanwhile_says_so(boss, event, monkeypatch):
     response = boss.post(page(event), form)
 
     assert "This event has been deleted." in response.content.decode()
+
+
+def test_page_of_an_event_that_does_not_exist_says_so(boss, event):
+    path = page(event)
+    Event.objects.all().delete()
+
+    response = boss.post(path, {"title": "Renamed"}, follow=True)
+
+    [message] = [str(message) for message in response.context["messages"]]
+    assert "Perhaps it was deleted?" in message
+
+
+def test_organizer_deleted_meanwhile_is_a_message(boss, event, monkeypatch):
+    def conflict(*args, **options):
+        raise IntegrityError
+
+    monkeypatch.setattr(Event, "save", conflict)
+
+    response = boss.post(page(event), form_of(event, title="Renamed"), follow=True)
+
+    assert [str(message) for message in response.context["messages"]] == [CHANGED_MEANWHILE]
+    assert Event.objects.get().title == event.title
+    assert not LogEntry.objects.exists()

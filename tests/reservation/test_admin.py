@@ -1,17 +1,28 @@
 """Booking and cancelling for other users in the admin."""
 
+import html
+import re
+from copy import copy
 from datetime import timedelta
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import pytest
-from django.contrib.admin.models import ADDITION, DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import IntegrityError, OperationalError, connection
 from django.urls import reverse
 from django.utils import timezone
 
+from event.admin import event_label
 from event.models import Event
+from eventmanagement.serving import admin as site
+from eventmanagement.serving.admin import CHANGED_MEANWHILE, MAX_LISTED, MAX_SELECTED, TOO_BUSY
+from eventmanagement.serving.middleware import MAX_FORM_SIZE
 from reservation.admin import MAX_ROWS
-from reservation.models import Reservation
+from reservation.models import Reservation, ReservationQuerySet
 from tests.admin import delete_selected, errors, form_of, staff, superuser
-from tests.ledger import book, seats_left
+from tests.ledger import assert_balanced, book, seats_left
 
 LIST = "/admin/reservation/reservation/"
 ADD = "/admin/reservation/reservation/add/"
@@ -21,12 +32,19 @@ def page(kind, row):
     return reverse(f"admin:{kind}_change", args=[row.pk])
 
 
+def logged(model):
+    """Return the entries of the admin history about rows of this model."""
+    entries = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(model)).order_by("pk")
+    return list(entries.values_list("action_flag", "change_message"))
+
+
 def test_booking_for_somebody_takes_a_seat_and_is_logged(boss, event, bob):
     boss.post(ADD, {"event": event.pk, "user": bob.pk})
 
     assert bob.reservations.get().event == event
     assert seats_left(event) == 9
-    assert LogEntry.objects.get().action_flag == ADDITION
+    assert logged(Reservation) == [(ADDITION, '[{"added": {}}]')]
+    assert logged(Event) == [(CHANGE, "Booked a seat for bob.")]
 
 
 def test_sold_out_event_is_an_error_of_the_form(boss, alice, bob, carol, event_of):
@@ -35,7 +53,7 @@ def test_sold_out_event_is_an_error_of_the_form(boss, alice, bob, carol, event_o
 
     response = boss.post(ADD, {"event": event.pk, "user": carol.pk})
 
-    assert errors(response) == {"__all__": ["This event has no seats left."]}
+    assert errors(response) == {"event": ["This event has no seats left."]}
     assert not carol.reservations.exists()
 
 
@@ -44,7 +62,7 @@ def test_second_seat_for_the_same_person_is_an_error_of_the_form(boss, event, bo
 
     response = boss.post(ADD, {"event": event.pk, "user": bob.pk})
 
-    assert errors(response) == {"__all__": ["bob already has a seat at this event."]}
+    assert errors(response) == {"user": ["bob already has a seat at this event."]}
     assert seats_left(event) == 9
 
 
@@ -53,7 +71,7 @@ def test_event_that_has_started_is_an_error_of_the_form(boss, alice, bob, event_
 
     response = boss.post(ADD, {"event": event.pk, "user": bob.pk})
 
-    assert errors(response).keys() == {"__all__"}
+    assert errors(response).keys() == {"event"}
     assert seats_left(event) == 10
 
 
@@ -68,7 +86,8 @@ def test_cancelling_gives_the_seat_back_and_is_logged(boss, event, bob, carol, s
 
     assert list(event.reservations.all()) == [carols]
     assert seats_left(event) == 9
-    assert LogEntry.objects.get().action_flag == DELETION
+    assert logged(Reservation) == [(DELETION, "Cancelled.")]
+    assert logged(Event) == [(CHANGE, "Cancelled the seat of bob.")]
 
 
 def test_several_are_cancelled_at_once(boss, alice, bob, carol, event_of):
@@ -77,9 +96,9 @@ def test_several_are_cancelled_at_once(boss, alice, bob, carol, event_of):
 
     response = delete_selected(boss, "reservation_reservation", held)
 
-    assert "Successfully deleted 4 reservations." in response.text
+    assert "Successfully cancelled 4 reservations." in response.text
     assert (seats_left(first), seats_left(second)) == (10, 10)
-    assert LogEntry.objects.count() == 4
+    assert len(logged(Reservation)) == len(logged(Event)) == 4
 
 
 def test_bulk_action_is_called_cancel(boss, event, bob):
@@ -114,7 +133,7 @@ def test_list_takes_as_many_queries_for_many_reservations_as_for_one(
 
 @pytest.mark.parametrize(("kind", "text"), [("event_event", "event"), ("auth_user", "user")])
 def test_event_and_user_are_found_by_typing(boss, event, bob, kind, text):
-    name = {"event": event.title, "user": "bob"}[text]
+    name = {"event": event_label(event), "user": "bob"}[text]
 
     response = boss.get(
         "/admin/autocomplete/",
@@ -224,3 +243,171 @@ def test_deleting_a_user_says_what_is_cancelled_and_needs_the_right_to(bob, even
     assert "Reservations to be cancelled: 1" in shown
     assert refused.status_code == 403
     assert Reservation.objects.exists()
+
+
+def fill(event, people):
+    """Insert a reservation for each of these users, without booking one by one."""
+    seats = [(event.pk, person.pk) for person in people]
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO reservation_reservation (event_id, user_id) VALUES (%s, %s)", seats)
+        cursor.execute("UPDATE event_event SET seats_remaining = capacity - %s WHERE id = %s", [len(people), event.pk])
+
+
+def confirm(client, path, page):
+    """Submit the confirmation page of an action as a browser does."""
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]+)">', page)
+    return client.post(path, urlencode(fields), content_type="application/x-www-form-urlencoded", follow=True)
+
+
+@pytest.mark.parametrize("kind", ["reservation_reservation", "event_event", "auth_user"])
+def test_more_than_a_thousand_rows_are_deleted(boss, alice, event_of, people, kind):
+    crowd = people(1001)
+    if kind == "event_event":
+        start = timezone.now() + timedelta(days=1)
+        new = Event(title="New", organizer=alice, capacity=5, start_time=start, end_time=start + timedelta(hours=1))
+        Event.objects.bulk_create([copy(new) for _ in range(1001)])
+    else:
+        fill(event_of(alice, capacity=1001), crowd)
+    path = reverse(f"admin:{kind}_changelist") + ("?q=person" if kind == "auth_user" else "")
+    chosen = {"action": "delete_selected", "index": 0, "select_across": 1, "_selected_action": 1}
+
+    shown = boss.post(path, chosen)
+    response = confirm(boss, path, shown.text)
+
+    assert "and " in shown.text
+    assert [str(message).rsplit(" ", 1)[0][-5:] for message in response.context["messages"]] == [" 1001"]
+    assert not Reservation.objects.exists()
+    assert_balanced()
+
+
+def test_more_rows_than_the_limit_are_deleted_in_several_steps(boss, alice, event_of, people, monkeypatch):
+    monkeypatch.setattr(site, "MAX_SELECTED", 2)
+    monkeypatch.setattr(site, "MAX_LISTED", 1)
+    book(event_of(alice), *people(3))
+    chosen = {"action": "delete_selected", "index": 0, "select_across": 1, "_selected_action": 1}
+
+    shown = boss.post(LIST, chosen)
+    response = confirm(boss, LIST, shown.text)
+
+    assert "You selected 3 reservations. At most 2 can be cancelled at once: these are the first 2." in shown.text
+    assert "and 1 more" in shown.text
+    assert [str(message) for message in response.context["messages"]] == ["Successfully cancelled 2 reservations."]
+    assert Reservation.objects.count() == 1
+
+
+def test_limit_fits_into_the_limits_of_a_form(settings):
+    longest_field = len(f"_selected_action={2**63}&")
+
+    assert MAX_SELECTED + 10 <= settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    assert MAX_SELECTED * longest_field < MAX_FORM_SIZE
+    assert MAX_LISTED <= MAX_SELECTED
+
+
+@pytest.mark.parametrize(
+    ("error", "message"), [(OperationalError, TOO_BUSY), (IntegrityError, CHANGED_MEANWHILE)], ids=["busy", "conflict"]
+)
+def test_deletion_that_fails_changes_nothing_and_says_so(boss, event, bob, monkeypatch, error, message):
+    held = book(event, bob)
+    delete = ReservationQuerySet.delete
+
+    def fail(reservations):
+        delete(reservations)
+        raise error
+
+    monkeypatch.setattr(ReservationQuerySet, "delete", fail)
+
+    response = delete_selected(boss, "reservation_reservation", held)
+
+    assert [str(each) for each in response.context["messages"]] == [message]
+    assert Reservation.objects.exists()
+    assert seats_left(event) == 9
+    assert not LogEntry.objects.exists()
+
+
+def test_rows_that_are_gone_are_a_message(boss, event, bob):
+    held = book(event, bob)
+    held[0].cancel()
+
+    response = delete_selected(boss, "reservation_reservation", held)
+
+    assert [str(each) for each in response.context["messages"]] == ["Successfully cancelled 0 reservations."]
+
+
+def test_one_reservation_is_cancelled_in_these_words(boss, event, bob):
+    [reservation] = book(event, bob)
+    url = reverse("admin:reservation_reservation_delete", args=[reservation.pk])
+
+    pages = [boss.get(page("reservation_reservation", reservation)).text, boss.get(url).text]
+    response = boss.post(url, {"post": "yes"}, follow=True)
+
+    assert ["Cancel" in text for text in pages] == [True, True]
+    assert re.findall(r">[^<]*[Dd]elet[^<]*<|value=.[^\"]*[Dd]elet", "".join(pages)) == []
+    assert event_label(event) in pages[1]
+    assert [str(each) for each in response.context["messages"]] == ["The reservation “bob at Concert” was cancelled."]
+    assert response.redirect_chain == [(LIST, 302)]
+
+
+def test_several_are_cancelled_in_these_words(boss, event, bob):
+    [reservation] = book(event, bob)
+
+    text = boss.post(LIST, {"action": "delete_selected", "index": 0, "_selected_action": reservation.pk}).text
+
+    assert "Do you want to cancel the following reservation?" in text
+    assert re.findall(r">[^<]*[Dd]elet[^<]*<", text) == []
+
+
+@pytest.mark.parametrize(("permission", "path"), [("view_event", "event"), ("add_event", "list")])
+def test_booking_from_the_page_of_an_event_leads_back_to_it(event, bob, permission, path):
+    client = staff("eve", "view_reservation", "add_reservation", permission)
+    pages = {"event": page("event_event", event), "list": LIST}
+
+    response = client.post(f"{ADD}?event={event.pk}", {"event": event.pk, "user": bob.pk}, follow=True)
+
+    assert response.redirect_chain == [(pages[path], 302)]
+    assert "was added successfully" in response.text
+
+
+def test_booking_from_elsewhere_leads_to_the_list(boss, event, bob):
+    response = boss.post(ADD, {"event": event.pk, "user": bob.pk})
+
+    assert response["Location"] == LIST
+
+
+def test_link_to_book_needs_the_permission_to(event):
+    viewer = staff("eve", "view_event", "view_reservation")
+    clerk = staff("carl", "view_event", "add_reservation")
+
+    assert ADD not in viewer.get(page("event_event", event)).text
+    assert f"{ADD}?event={event.pk}" in clerk.get(page("event_event", event)).text
+
+
+def test_events_with_the_same_title_have_different_labels(boss, alice, event_of):
+    first, second = event_of(alice), event_of(alice, start_time=timezone.now() + timedelta(days=9))
+
+    response = boss.get(f"{ADD}?event={second.pk}")
+
+    assert event_label(first) != event_label(second)
+    assert f">{event_label(second)}</option>" in response.text
+
+
+def test_history_of_an_event_says_that_a_user_was_deleted(boss, event, bob):
+    book(event, bob)
+
+    delete_selected(boss, "auth_user", [bob])
+
+    assert logged(Event) == [(CHANGE, "Deleted the account and cancelled the seat of bob.")]
+
+
+def test_viewer_meets_no_forbidden_page(event, bob):
+    book(event, bob)
+    viewer = staff("eve", *Permission.objects.filter(codename__startswith="view_").values_list("codename", flat=True))
+    found, visited = {"/admin/"}, set()
+    while found:
+        path = found.pop()
+        visited.add(path)
+        response = viewer.get(path)
+        assert response.status_code == 200, path
+        links = {urljoin(path, html.unescape(link)) for link in re.findall(r'<a[^>]* href="([^"]*)"', response.text)}
+        found |= {urlsplit(link).path for link in links if link.startswith("/admin/")} - visited
+
+    assert {page("event_event", event), page("auth_user", bob)} <= visited
