@@ -93,7 +93,7 @@ class UserAdmin(ModelAdmin, auth_admin.UserAdmin):
     actions = ["revoke_tokens"]
 
     def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **options: Any) -> forms.Field | None:
-        field = super().formfield_for_dbfield(db_field, request, **options)
+        field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **options)
         if field and db_field.name == "username":
             field.validators.append(validate_visible)
         return field

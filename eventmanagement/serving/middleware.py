@@ -53,6 +53,7 @@ ERRORS: dict[int, tuple[str, str]] = {
         "The server is busy or can't reach its database. Try again later.",
     ),
 }
+MAX_QUERY_PARAMETERS = 1000
 TOO_MANY_PARAMETERS = "The URL has too many query parameters."
 
 
@@ -103,9 +104,8 @@ class RequestLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if len(request.path_info) > MAX_PATH_LENGTH:
             return error_response(HTTPStatus.NOT_FOUND)
-        # Counts like Django, which raises an exception above the limit. With DEBUG, Django's page about that exception
-        # would raise it again.
-        if request.META.get("QUERY_STRING", "").count("&") >= settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:
+        # Below Django's own limit, whose exception its DEBUG page would raise again.
+        if request.META.get("QUERY_STRING", "").count("&") >= MAX_QUERY_PARAMETERS:
             return error_response(HTTPStatus.BAD_REQUEST, detail=TOO_MANY_PARAMETERS)
         if "HTTP_TRANSFER_ENCODING" in request.META:
             # Django reads as many bytes as Content-Length says, so it would ignore a chunked body.

@@ -340,7 +340,7 @@ def test_too_many_query_parameters_are_400(client, settings, path, debug):
 
     assert response.status_code == 400
     assert response["Content-Type"] == JSON
-    assert response.json() == {"detail": "The URL has too many query parameters."}
+    assert response.json() == {"detail": "The URL has too many query parameters.", "code": "bad_request"}
 
 
 def test_most_query_parameters_are_read(client):
