@@ -8,7 +8,7 @@ import pytest
 from django.db import InterfaceError, transaction
 from django.http import HttpResponse
 
-from eventmanagement.serving.logs import RequestLogMiddleware
+from eventmanagement.serving.logs import PlainFormatter, RequestLogMiddleware
 from eventmanagement.serving.middleware import JsonErrorMiddleware
 from reservation.models import Reservation
 
@@ -190,7 +190,7 @@ def test_path_can_neither_forge_nor_flood_the_log(rf, caplog, path, logged, unav
 
 
 FORGED = "2040-01-01 00:00:00,000 INFO forged"
-HOSTILE_TEXTS = ["\n", "\r", "\x1b[2J", "\x85", "\u2028", "\u202e", "\0", "\ud800"]
+HOSTILE_TEXTS = ["\n", "\r", "\x1b[2J", "\x85", "\u2028", "\u202e", "\0"]
 
 
 @pytest.mark.parametrize("separator", HOSTILE_TEXTS)
@@ -200,6 +200,13 @@ def test_plain_message_is_one_printable_line(plain_lines, separator):
     [line] = plain_lines()
     assert line.isprintable()
     assert line.endswith(f"/a{separator.encode('unicode_escape').decode()}{FORGED}")
+
+
+def test_plain_message_can_have_a_lone_surrogate():
+    # Not logged: pytest-xdist can't send a captured record with this character.
+    record = logging.makeLogRecord({"msg": "path: /a\ud800", "levelname": "ERROR"})
+
+    assert PlainFormatter("{levelname} {message}", style="{").format(record) == "ERROR path: /a\\ud800"
 
 
 @pytest.mark.parametrize("separator", HOSTILE_TEXTS)
