@@ -210,7 +210,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVERS": [{"url": MOUNT_PATH or "/", "description": "The server of this document."}],
     "TAGS": [
-        {"name": "Authentication", "description": "Create an account, log in and log out."},
+        {"name": "Authentication", "description": "Create an account, log in, and change or delete your account."},
         {"name": "Events", "description": "Find events, and manage your own."},
         {"name": "Reservations", "description": "Book seats, and cancel reservations."},
     ],

@@ -50,7 +50,7 @@ def choose(page: Page, field: str, text: str) -> None:
 def test_organizer_finds_an_event_and_reads_why_its_capacity_is_too_small(admin, event, bob, carol):
     book(event, bob, carol)
 
-    follow(admin.get_by_role("link", name="Upcoming events"))
+    follow(admin.get_by_role("link", name="Next events"))
     admin.get_by_role("searchbox").fill("Conc")
     follow(admin.get_by_role("button", name="Search"))
     follow(admin.locator("#result_list").get_by_role("link", name="Concert"))

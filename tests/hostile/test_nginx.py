@@ -133,7 +133,7 @@ def test_body_over_the_limit_is_413(proxy, size, is_from_service):
 
     assert response.status == 413
     assert response.headers["Content-Type"] == "application/json"
-    assert response.json == {"detail": "The request body is too large."}
+    assert response.json == {"detail": "The request body is too large.", "code": "too_large"}
     assert ("X-Request-ID" in response.headers) is is_from_service
 
 
