@@ -52,7 +52,7 @@ check: .venv/all ## Run the linter, the type checker and Django's checks
 	.venv/poetry/bin/poetry check --lock
 
 # Downloads the tools, so it is not part of `make check`.
-check-openapi: .venv/main ## Lint the OpenAPI document, and check the clients that generators make from it
+check-openapi: .venv/main ## Lint the OpenAPI document, and test the clients that are generated from it
 	tests/openapi_tools/run
 
 bench: .venv/all ## Compare this service with stock REST framework. Option: PICTURE=docs/benchmark.svg

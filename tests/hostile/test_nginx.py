@@ -148,27 +148,28 @@ def test_chunked_body_is_read(proxy):
 
 
 @pytest.mark.parametrize(
-    ("raw", "status"),
+    ("raw", "status", "code"),
     [
-        (b"nonsense\r\n\r\n", 400),
-        (request_bytes("GET", "/", "X: \0"), 400),
-        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n", 400),
-        (request_bytes("GET", f"/{'x' * 9000}"), 414),
+        (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (request_bytes("GET", "/", "X: \0"), 400, "bad_request"),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n", 400, "bad_request"),
+        (request_bytes("GET", f"/{'x' * 9000}"), 414, "url_too_long"),
     ],
 )
-def test_errors_of_the_proxy_are_json(proxy, raw, status):
+def test_errors_of_the_proxy_are_json(proxy, raw, status, code):
     response, body = proxy.send(raw)
 
     assert response.status == status
     assert json.loads(body)["detail"]
+    assert json.loads(body)["code"] == code
 
 
 @pytest.mark.parametrize("status", [400, 413, 414, 429, 503])
-def test_error_pages_have_no_address(proxy, status):
+def test_error_pages_have_no_public_path(proxy, status):
     assert proxy.send(request_bytes("GET", f"/proxy-error/{status}"))[0].status == 404
 
 
-def test_requests_of_one_address_are_limited(tmp_path):
+def test_requests_of_one_client_ip_are_limited(tmp_path):
     # Without a server, nginx responds at once. It closes a connection after 1,000 requests.
     with Nginx(tmp_path, free_port()).running() as proxy:
         stranger = next(proxy.strangers)
