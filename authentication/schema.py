@@ -94,7 +94,7 @@ describe(
     patch=operation(
         "account_update",
         "Change your email address",
-        description="Only the email address can be changed. An empty one removes it.",
+        description="Only the email address can be changed. An empty address removes it.",
         tags=["Authentication"],
         sends={"email": "alice@example.org"},
         returns=ACCOUNT,
@@ -109,7 +109,7 @@ describe(
     post=operation(
         "password_change",
         "Change your password",
-        description="Returns a new token. Every earlier token and session of the account becomes invalid. A wrong old "
+        description="Returns a new token. The old token and all sessions of the account become invalid. A wrong old "
         "password counts as a failed login.",
         tags=["Authentication"],
         sends={"old_password": CREDENTIALS["password"], "new_password": "staple-and-battery"},

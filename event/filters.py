@@ -18,7 +18,7 @@ ORDERINGS = [
     "-seats_remaining",
 ]
 
-# Unescaped, the plus sign of a zone is a space.
+# In a query string, an unescaped plus sign stands for a space.
 PLUS_HINT = "In a URL, escape the plus sign."
 
 

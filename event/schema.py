@@ -63,7 +63,8 @@ describe(
     create=operation(
         "event_create",
         "Create an event",
-        description="You become the organizer. All seats are free. The number of events per account is rate-limited.",
+        description="You become the organizer, and all seats are free. The number of events that an account can create "
+        "is limited.",
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,

@@ -55,9 +55,9 @@ MIDDLEWARE = [
     "eventmanagement.serving.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "eventmanagement.serving.middleware.ContentPolicyMiddleware",
-    # Before all middleware that may return a response, so that errors have the CORS headers too. A page can't read the
-    # few responses that the worker sends without Django (408, or 503 if a queue is full): to its scripts they look like
-    # a lost connection, which they have to expect anyway.
+    # Before all middleware that may return a response, so that errors have the CORS headers too. The responses that the
+    # worker sends without Django (such as 408, or 503 if a queue is full) don't have them. To a script they look like a
+    # lost connection.
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "eventmanagement.serving.middleware.RequestLimitMiddleware",
     # Before all middleware that may return HTML errors, so that errors under /api/ are JSON.
@@ -210,7 +210,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVERS": [{"url": MOUNT_PATH or "/", "description": "The server of this document."}],
     "TAGS": [
-        {"name": "Authentication", "description": "Create an account, log in, and change or delete your account."},
+        {"name": "Authentication", "description": "Create and manage an account, log in and log out."},
         {"name": "Events", "description": "Find events, and manage your own."},
         {"name": "Reservations", "description": "Book seats, and cancel reservations."},
     ],
@@ -241,7 +241,7 @@ SPECTACULAR_SETTINGS = {
 
 # Shorter than LOCK_TIMEOUT, because many requests may wait for the lock of the same event at once.
 BOOKING_LOCK_TIMEOUT = env.postgres_duration("BOOKING_LOCK_TIMEOUT", "1s")
-# PostgreSQL's statement timeout for lists, searches and admin pages.
+# PostgreSQL's statement timeout for lists with query parameters, and for admin requests except POST.
 READ_TIMEOUT = env.postgres_duration("READ_TIMEOUT", "1500ms")
 EVENTS_PUBLIC = env.boolean("EVENTS_PUBLIC", "true")
 THROTTLE_EVENTS = env.rate("THROTTLE_EVENTS", "100/day")

@@ -40,7 +40,7 @@ def normalize(text: str) -> str:
 
 
 def validate_line(text: str) -> None:
-    """Raise ValidationError if nothing of the text is visible, or if it has a control character."""
+    """Raise ValidationError if the text has no visible character, or if it has a control character."""
     if not has_visible(text):
         raise ValidationError(NOTHING_VISIBLE, code="invisible")
     if has_control(text):
@@ -80,13 +80,13 @@ class NormalizedTextMixin(models.Field):  # type: ignore[type-arg]  # Not generi
         return super().formfield(**{"form_class": NormalizedFormField} | options)
 
     def deconstruct(self) -> Any:
-        """Return Django's own field for migrations: the column is the same."""
+        """Return Django's own field, so that migrations don't import this one. The column is the same."""
         name, _, args, options = super().deconstruct()
         return name, f"django.db.models.{self.get_internal_type()}", args, options
 
 
 class LineField(NormalizedTextMixin, models.CharField):  # type: ignore[type-arg]  # Not generic at runtime.
-    """One line of text with something visible in it."""
+    """One line of text with at least one visible character."""
 
     default_validators = [validate_line]
 

@@ -1,4 +1,4 @@
-"""The API's exception handler, and an exception of HTTP that REST framework lacks."""
+"""The API's exception handler, and the exception for 412, which REST framework lacks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,9 +33,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
     - A Refusal is 400, with its code.
     - TooManyAttempts is 429, with Retry-After.
-    - Every other error with a message has REST framework's code for it. Field errors have none.
+    - Every other error with a message gets REST framework's code. Field errors have no code.
     - A request body that could not be read is 400.
-    - A 401 says what is wrong with the Authorization header, if there is one.
+    - The message of a 401 says what is wrong with the Authorization header, if there is one.
     - An IntegrityError because the request's user has been deleted is 401, like the user's next request.
     """
     if isinstance(error, TooManyAttempts):
@@ -64,7 +64,7 @@ def _is_account_gone(request: Request) -> bool:
 
 
 def _what_is_wrong_with_header(request: Request) -> ErrorDetail | None:
-    """Return what the authenticator of this project says about a header that it ignored, or None."""
+    """Return TokenAuthentication's message about an Authorization header that it ignored, or None."""
     for authenticator in request.authenticators or ():
         explain: Callable[[Request], ErrorDetail | None] | None = getattr(authenticator, "explain", None)
         if explain:

@@ -10,7 +10,7 @@ from rest_framework.fields import empty
 from eventmanagement.api.times import INVALID_TIME, parse_time
 from eventmanagement.text_fields import NormalizedTextMixin, normalize
 
-# Normalizing to NFC can make a text four times shorter.
+# Normalizing to NFC can make a text up to four times shorter.
 MAX_SHORTENING = 4
 
 ModelT = TypeVar("ModelT", bound=models.Model)
@@ -60,7 +60,7 @@ class CharField(CheckLengthFirstMixin, serializers.CharField):
 
 
 class NormalizedCharField(CharField):
-    """A text in NFC. Its length is checked after it has been normalized, and roughly before that."""
+    """Normalizes a text to NFC. Checks a rough length limit before that, and the exact limit afterwards."""
 
     def normalize(self, text: str) -> str:
         if self.max_length is not None and len(text) > self.max_length * MAX_SHORTENING:

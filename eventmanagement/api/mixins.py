@@ -21,7 +21,7 @@ from rest_framework.viewsets import GenericViewSet
 from eventmanagement.api.exceptions import PreconditionFailed
 from eventmanagement.api.pagination import PageNumberPagination
 
-# What servers add to an ETag inside its quotes when they compress the response, for example Apache and Jetty.
+# What servers such as Apache and Jetty add to an ETag, inside its quotes, when they compress the response.
 COMPRESSION_SUFFIXES = ["", *(f"{mark}{coding}" for mark in ("-", "--", ";") for coding in ("gzip", "br", "zstd"))]
 
 AnyField = Field[Any, Any, Any, Any]
@@ -52,9 +52,8 @@ class FilterListOnlyMixin(GenericViewSet[Any]):
 class ConditionalRequestsMixin(RetrieveModelMixin, ListModelMixin, GenericViewSet[Any]):
     """Adds an ETag to responses. Returns 304 if the client's copy is current, without serializing the rows.
 
-    The ETag of a row is a hash of its columns, so it changes with every seat. It is the same for every path, query and
-    media type. The ETag of a list also depends on these. Both change with the serializer, and with the project's
-    version.
+    The ETag of a row is a hash of its columns, so it changes with every booking. It does not depend on the URL or the
+    media type. The ETag of a list does. Both change with the serializer and with the project's version.
     """
 
     paginator: PageNumberPagination
@@ -105,13 +104,13 @@ class ConditionalRequestsMixin(RetrieveModelMixin, ListModelMixin, GenericViewSe
 
 
 def _plain(value: Any) -> Any:
-    """Return a value whose repr is the same in every process. That of a datetime depends on the class of its zone."""
+    """Return a value whose repr is the same in every process. A datetime's repr depends on the class of its zone."""
     return value.isoformat() if isinstance(value, datetime) else value
 
 
 @cache
 def _shape(serializer_class: type[Serializer[Any]]) -> str:
-    """Return how the serializer shows a sample row. It changes if the same columns are shown in another way."""
+    """Return the serializer's output for a sample row, so that ETags change when the output format changes."""
     model = serializer_class.Meta.model  # type: ignore[attr-defined]  # That of a ModelSerializer.
     columns = enumerate(model._meta.concrete_fields, 1)
     sample = model(**{field.attname: _sample_value(field, number) for number, field in columns})
@@ -130,8 +129,8 @@ def etag_matches(request: Request, tag: str) -> bool:
 def lists_etag(header: str, tag: str) -> bool:
     """Return whether the header contains this ETag or is ``*``.
 
-    A server that compresses responses makes the ETag weak or adds a suffix. That still identifies this version, also
-    in If-Match: otherwise clients behind such a server could never use it.
+    A proxy that compresses responses makes the ETag weak or adds a suffix. Such an ETag matches too, even in If-Match.
+    Otherwise clients behind such a proxy could not use conditional requests.
 
     The header may contain thousands of ETags, so this searches for a substring instead of parsing it. That is safe:
     ``tag`` includes its quotes, and an ETag can't contain quotes.

@@ -61,7 +61,7 @@ ERROR_SCHEMAS: dict[str, dict[str, Any]] = {
         "additionalProperties": {"type": "array", "items": {"type": "string"}},
     },
 }
-# The code of an error whose body has this status. Other statuses have several codes.
+# The error code for each of these statuses. Other statuses have several codes.
 CODES: dict[int, str] = {
     HTTPStatus.FORBIDDEN: PermissionDenied.default_code,
     HTTPStatus.NOT_FOUND: NotFound.default_code,
@@ -72,7 +72,7 @@ CODES: dict[int, str] = {
 # The order of the parameters of an operation.
 PARAMETER_LOCATIONS = ["path", "query", "header"]
 MAX_INT32 = 2**31 - 1
-# drf-spectacular adds this alternative to a string with a format that may be empty.
+# drf-spectacular adds this alternative to a string that has a format, such as an email address, and may be empty.
 EMPTY_STRING = {"type": "string", "maxLength": 0}
 
 RESPONSE_HEADERS = [
@@ -103,7 +103,7 @@ CONDITIONAL_HEADERS = [
         response=[200, 304],
     ),
 ]
-# For endpoints that write what other endpoints return with an ETag.
+# For endpoints that create, change or delete a resource that has an ETag.
 IF_MATCH = OpenApiParameter(
     "If-Match",
     str,
@@ -177,10 +177,10 @@ def complete(result: dict[str, Any], **kwargs: object) -> dict[str, Any]:
 
 
 def simplify(schema: dict[str, Any]) -> None:
-    """Change the schema of a field or a parameter, so that other tools and languages understand it."""
-    # Python's regular expressions differ from JavaScript's: for example, \w matches only ASCII there.
+    """Change the schema of a field or a parameter, so that tools for other languages understand it."""
+    # Python's regular expressions differ from JavaScript's. For example, JavaScript's \w matches only ASCII.
     schema.pop("pattern", None)
-    # Only drf-spectacular needs this, for its example of a page. OpenAPI 3.1 has deprecated it.
+    # drf-spectacular uses this keyword for its example of a page. OpenAPI 3.1 has deprecated it.
     schema.pop("example", None)
     if schema.get("oneOf", [])[1:] == [EMPTY_STRING]:
         # A string that may be empty. An empty string does not have the format.
@@ -210,7 +210,7 @@ def operation(
     """Describe an operation: its responses, and an example request and response.
 
     Adds the responses that are common to all operations: 503, also 413 and 415 if there is a request body, and 304
-    if the operation is conditional. ``headers`` are further headers of requests or responses.
+    if the operation is conditional. ``headers`` are additional headers of requests or responses.
     """
     responses = responses | UNAVAILABLE | (UNMODIFIED if conditional else {})
     if HTTPStatus.BAD_REQUEST in responses:
@@ -246,14 +246,14 @@ def errors(status: HTTPStatus, description: str, *bodies: dict[str, Any]) -> dic
 
 @dataclass
 class BadRequest:
-    """The description of 400: refusals by the domain's rules, an unreadable request and invalid fields."""
+    """The description of 400: broken business rules, a request that can't be read, and invalid fields."""
 
     name: str
     refusals: tuple[Refusal, ...]
     fields: dict[str, list[str]] | None
 
     def describe(self, has_body: bool) -> OpenApiResponse:
-        """Return the response. Only an operation with a request body can refuse an unreadable one."""
+        """Return the response. The code parse_error is only for operations with a request body."""
         bodies = [refusal_body(refusal) for refusal in self.refusals]
         examples = [OpenApiExample(body["code"], body) for body in bodies]
         if self.fields:
@@ -272,15 +272,15 @@ class BadRequest:
 def bad_request(
     name: str = "", *refusals: Refusal, fields: dict[str, list[str]] | None = None
 ) -> dict[int, BadRequest]:
-    """Describe 400: refusals by the domain's rules, and with ``fields`` also invalid fields (an example).
+    """Describe 400: broken business rules, and invalid fields if ``fields`` has an example of them.
 
-    The schema of the errors gets this name if they have several codes.
+    If the errors have several codes, their schema gets this name.
     """
     return {HTTPStatus.BAD_REQUEST.value: BadRequest(name, refusals, fields)}
 
 
 def error_union(*bodies: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of one of these error bodies. The code tells them apart."""
+    """Return a schema that allows each of these error bodies. Their code distinguishes them."""
     refs = {body["code"]: _ref(error_schema(body)) for body in bodies}
     if len(refs) == 1:
         return next(iter(refs.values()))
@@ -289,7 +289,7 @@ def error_union(*bodies: dict[str, Any]) -> dict[str, Any]:
 
 
 def error_schema(body: dict[str, Any]) -> str:
-    """Add the schema of error bodies with this code, and return its name. All further properties are ids."""
+    """Add the schema of error bodies with this code, and return its name. All other properties are ids."""
     code: str = body["code"]
     name = code.title().replace("_", "").removesuffix("Error") + "Error"
     ids = {key: {"type": "integer", "format": "int64"} for key in body if key not in ("detail", "code")}
@@ -313,7 +313,7 @@ NEEDS_TOKEN = errors(
     HTTPStatus.UNAUTHORIZED,
     "The token is missing or invalid.",
     {"detail": NotAuthenticated.default_detail, "code": NotAuthenticated.default_code},
-    {"detail": "Invalid token.", "code": AuthenticationFailed.default_code},
+    {"detail": "The token is invalid. Log in to get a new one.", "code": AuthenticationFailed.default_code},
 )
 PRECONDITION_FAILED = error(
     HTTPStatus.PRECONDITION_FAILED,

@@ -21,7 +21,7 @@ MAX_UNCACHED_COUNT = 10_000
 # In seconds. Larger counts are cached, because counting 100,000 rows takes longer than the rest of the response.
 # After COUNT_TTL seconds one request per process counts again, and others use the old count for up to STALE_TTL more.
 COUNT_TTL, STALE_TTL = 4, 1
-# The cache key of a flag: some count is cached.
+# The cache key of a flag that is set while any count is cached.
 LONG_LISTS = "long-lists"
 # From this offset on, the page is found by primary key: only the index is read for the skipped rows.
 DEEP_PAGE_OFFSET = 1_000
@@ -36,7 +36,7 @@ class CachedCountPaginator(Paginator):  # type: ignore[type-arg]  # Not generic 
     def count(self) -> int:
         """The number of rows: exact up to ``MAX_UNCACHED_COUNT``, otherwise up to five seconds old."""
         rows = self.object_list.order_by()
-        # The key takes as long as a query to compute, and while no list is long, no count is cached.
+        # Computing the key takes as long as a query, so skip it while no count is cached.
         kept: int | None = cache.get(self._key) if cache.get(LONG_LISTS) else None
         if kept is not None and not cache.add(f"{self._key}-fresh", True, COUNT_TTL):
             return kept

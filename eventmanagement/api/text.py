@@ -1,4 +1,4 @@
-"""Checks for characters that cannot be seen, for names and titles.
+"""Checks for visible characters and for control characters, in names and texts.
 
 Both functions read the whole text, so check its length first.
 """
@@ -8,7 +8,7 @@ from unicodedata import category
 # The major categories of Unicode whose characters show something: letters, numbers, punctuation and symbols. A
 # combining mark (M) only changes the letter before it.
 VISIBLE_CATEGORIES = frozenset("LNPS")
-# Characters of these categories that are blank all the same. Unicode calls most of them fillers.
+# Blank characters of these categories. Unicode calls most of them fillers.
 BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159")
 # Control characters, and the separators of lines and paragraphs.
 CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})

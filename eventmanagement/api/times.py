@@ -1,7 +1,7 @@
 """The format of dates and times, in request bodies and in filters.
 
-Django's own parser uses ``datetime.fromisoformat``. It also reads week dates, dates without a time and any character
-between date and time, and what it reads depends on the Python version.
+Django's own parser uses ``datetime.fromisoformat``, whose formats depend on the Python version. It also accepts week
+dates, dates without a time, and any character between date and time.
 """
 
 import re
@@ -18,7 +18,7 @@ FORMAT = re.compile(
 
 
 def parse_time(text: str) -> datetime:
-    """Parse a calendar date and a time in ISO 8601 format, and convert it to UTC. Without a zone, it is UTC already.
+    """Parse a calendar date and a time in ISO 8601 format, and convert it to UTC. A time without a zone is UTC.
 
     Seconds are optional. Digits after the microseconds are dropped. Raises ValueError with a message for the client.
     """

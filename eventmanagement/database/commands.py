@@ -1,4 +1,4 @@
-"""The errors of the database in management commands: a sentence instead of a traceback."""
+"""Shows database errors in management commands as one sentence, without a traceback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The format of dates and times on the pages: ISO 8601, with the time zone. The forms of the admin accept the same."""
+"""How the admin's pages show dates and times: as in ISO 8601, followed by the name of the time zone."""
 
 DATETIME_FORMAT = "Y-m-d H:i T"
 SHORT_DATETIME_FORMAT = DATETIME_FORMAT
