@@ -7,7 +7,7 @@ from django.db.models import ProtectedError
 from rest_framework.authtoken.models import Token
 
 from authentication.exceptions import OrganizesEvents
-from authentication.tokens import if_password_is_still_right
+from authentication.tokens import run_if_password_still_matches
 
 
 def change_email(user: User, email: str) -> None:
@@ -21,7 +21,7 @@ def change_email(user: User, email: str) -> None:
 def change_password(user: User, password: str, new_password: str) -> Token | None:
     """Set the new password of a user whose password has just been checked. Returns a new token.
 
-    Every earlier token and session becomes invalid. Returns None if the password is no longer right, for example
+    The old token and all sessions become invalid. Returns None if the password is no longer right, for example
     because another request has changed it. Raises Unavailable.
     """
     # Hash before the transaction begins, because hashing is too slow to hold a row lock.
@@ -30,11 +30,11 @@ def change_password(user: User, password: str, new_password: str) -> Token | Non
     def change(current: User) -> Token:
         current.password = new_hash
         current.save(update_fields=["password"])
-        # save() only calls this after set_password(), which would hash here. It revokes the token.
+        # This revokes the token. save() calls it only after set_password(), which would hash within the transaction.
         password_changed(new_password, current)
         return Token.objects.create(user=current)
 
-    return if_password_is_still_right(user, password, change)
+    return run_if_password_still_matches(user, password, change)
 
 
 def delete_account(user: User, password: str) -> bool:
@@ -51,4 +51,4 @@ def delete_account(user: User, password: str) -> bool:
             raise OrganizesEvents from None
         return True
 
-    return if_password_is_still_right(user, password, delete) or False
+    return run_if_password_still_matches(user, password, delete) or False

@@ -60,7 +60,7 @@ class AddUserForm(AdminUserCreationForm):
     """Django's form for a new user. It refuses a username that differs from another only by case."""
 
     def clean_username(self) -> str:
-        # A concurrent sign-up with this username waits for the end of the admin's transaction.
+        # A concurrent sign-up with this username waits until the admin's transaction ends.
         lock_username(self.cleaned_data["username"])
         return super().clean_username()
 
@@ -99,7 +99,7 @@ class UserAdmin(ModelAdmin, auth_admin.UserAdmin):
         return field
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Hide the password from users who may not change it: its button leads to a page that is forbidden to them."""
+        """Hide the password field from users who may not change it. Its button would lead them to a forbidden page."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return fieldsets

@@ -56,8 +56,8 @@ class AccountSerializer(ModelSerializer[User]):
 class SignupSerializer(ModelSerializer[User]):
     username = UsernameField(
         max_length=MAX_USERNAME_LENGTH,
-        help_text="Letters and digits, and @ . + - _. Marks that combine with a letter are refused, such as the vowel "
-        "signs of Devanagari, Bengali, Tamil and Thai. The username must differ from all others by more than case.",
+        help_text="Letters and digits, and @ . + - _. Combining marks are refused, such as the vowel signs of "
+        "Devanagari, Bengali, Tamil and Thai. The username must differ from all others by more than case.",
         validators=[
             User.username_validator,
             validate_visible,

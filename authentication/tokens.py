@@ -20,14 +20,14 @@ T = TypeVar("T")
 # The format of Token.generate_key: twenty random bytes in hexadecimal.
 TOKEN_LENGTH = 40
 TOKEN_PATTERN = re.compile("[0-9a-f]+")
-# The words that may stand before a token: REST framework's own, and the one of RFC 6750.
+# The accepted schemes: REST framework's own, and the one of RFC 6750.
 SCHEMES = {"token", "bearer"}
 # In characters: enough for the scheme, several spaces and the token.
 MAX_HEADER_LENGTH = 100
 INVALID_TOKEN = "The token is invalid. Log in to get a new one."  # noqa: S105 (a message)
 HEADER_FORMAT = "Send it as `Authorization: Token <token>`."
-# How many times a login, or another change of an account, compares the password hash that it checked with the stored
-# one. A second time is needed if another login has upgraded the hash meanwhile.
+# How many times a login, or another change of an account, compares the checked password hash with the stored one. A
+# second time is needed if another login has upgraded the hash meanwhile.
 MAX_ATTEMPTS = 3
 # Loads only the fields of the user that every request needs. Django loads the others on access.
 USER_BY_TOKEN = PreparedQuery(
@@ -36,10 +36,10 @@ USER_BY_TOKEN = PreparedQuery(
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """Reads ``Authorization: Token <token>`` and ``Bearer <token>``. Only looks up a string that can be a token.
+    """Reads ``Authorization: Token <token>`` and ``Bearer <token>``. Looks up only strings in the format of a token.
 
-    A header of another scheme is ignored, because it may be meant for a proxy in front of the server. If the request
-    needs a token, the response says what is wrong with the header (``explain``).
+    Ignores a header with another scheme, because it may be meant for a proxy in front of the server. If the request
+    needs a token, the message of the 401 says what is wrong with the header (``explain``).
     """
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
@@ -68,7 +68,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
         words = request.META.get("HTTP_AUTHORIZATION", "")[:MAX_HEADER_LENGTH].split()
         if not words or words[0].lower() in SCHEMES:
             return None
-        # Neither message repeats the header, which may hold a secret.
+        # Neither message repeats the header, which may contain a secret.
         reason = "has no scheme before the token" if len(words) == 1 else "has an unknown scheme"
         return ErrorDetail(f"The Authorization header {reason}. {HEADER_FORMAT}", AuthenticationFailed.default_code)
 
@@ -76,17 +76,17 @@ class TokenAuthentication(authentication.TokenAuthentication):
 def get_or_create_token(user: User, password: str) -> Token | None:
     """Return the token of a user who has just logged in, and set ``last_login``. Creates the token if there is none.
 
-    Returns None if the password is no longer right. See ``if_password_is_still_right``.
+    Returns None if the password is no longer right. See ``run_if_password_still_matches``.
     """
 
     def log_in(current: User) -> Token:
         update_last_login(None, current)  # type: ignore[arg-type]  # Django does not use the sender.
         return Token.objects.get_or_create(user=current)[0]
 
-    return if_password_is_still_right(user, password, log_in)
+    return run_if_password_still_matches(user, password, log_in)
 
 
-def if_password_is_still_right(user: User, password: str, action: Callable[[User], T]) -> T | None:
+def run_if_password_still_matches(user: User, password: str, action: Callable[[User], T]) -> T | None:
     """Call ``action`` with a user whose password has just been checked. Returns its result.
 
     Returns None if the password was changed, or the user was deactivated or deleted, since the check. The action runs
@@ -98,8 +98,8 @@ def if_password_is_still_right(user: User, password: str, action: Callable[[User
     for _ in range(MAX_ATTEMPTS):
         try:
             with transaction.atomic():
-                # No key: bookings of this user don't wait for the lock. They reference the user, and they hold the
-                # lock of an event, for which the action may wait.
+                # With no_key, bookings of this user, which reference the user, don't wait for this lock. Otherwise this
+                # could deadlock: a booking holds the lock of an event, and the action may wait for that lock.
                 current = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
                 if current is None:
                     return None

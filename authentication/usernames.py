@@ -1,4 +1,4 @@
-"""The rules for new usernames: they differ from all others by more than case, and something of them can be seen."""
+"""The rules for new usernames: each differs from all others by more than case, and has a visible character."""
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
@@ -16,24 +16,21 @@ LOCK_KEY = 1
 
 
 def validate_visible(username: str) -> None:
-    """Raise ValidationError if nothing of the username can be seen. Django accepts Hangul fillers, for example."""
+    """Raise ValidationError if the username has no visible character. Django accepts Hangul fillers, for example."""
     if not has_visible(username):
         raise ValidationError("A username must have a visible character.", code="invisible")
 
 
 def is_taken(username: str) -> bool:
-    """Return whether a user has this username, ignoring case.
-
-    On SQLite, only the case of ASCII letters is ignored.
-    """
+    """Return whether a user has this username, ignoring case."""
     return User.objects.filter(username__iexact=username).exists()
 
 
 def lock_username(username: str) -> None:
-    """Wait until no other transaction holds the lock of this username, ignoring case, and hold it until the end.
+    """Lock this username, ignoring case, until the end of the transaction. Waits while another transaction holds it.
 
-    A unique constraint can't do this: accounts from before this rule may differ only by case. On SQLite, a
-    transaction locks the whole database already.
+    A unique constraint is not possible: the usernames of older accounts may differ only by case. On SQLite, every
+    transaction already locks the whole database.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""A user deletes the account: the seats become free, and nothing of the account works any more."""
+"""A user deletes the account: its seats become free, and its token, password and sessions stop working."""
 
 import threading
 from contextlib import contextmanager
@@ -124,7 +124,7 @@ def test_wrong_password_is_refused(client, dave, password):
     assert_kept(dave, client)
 
 
-def test_wrong_password_is_told_before_the_events(client, event_of, dave):
+def test_wrong_password_precedes_organizes_events(client, event_of, dave):
     event_of(dave)
 
     assert delete(client, "wrong").json() == WRONG
@@ -235,7 +235,7 @@ def test_failed_deletion_changes_nothing(client, dave, event):
 
 @pytest.mark.django_db(transaction=True)
 @on_postgresql
-def test_booking_that_slips_in_is_cancelled_too(client, dave, event):
+def test_concurrent_booking_is_cancelled_too(client, dave, event):
     def slip_in(attempt):
         if attempt == 1:
             elsewhere(lambda: book(event, dave))
@@ -251,7 +251,7 @@ def test_booking_that_slips_in_is_cancelled_too(client, dave, event):
 
 @pytest.mark.django_db(transaction=True)
 @on_postgresql
-def test_event_that_slips_in_is_a_reason(client, dave, event_of):
+def test_concurrently_created_event_prevents_deletion(client, dave, event_of):
     with before_deleting_the_user(lambda attempt: elsewhere(lambda: event_of(dave))) as attempts:
         response = delete(client)
 
@@ -276,13 +276,13 @@ def test_attempts_are_limited(client, dave, event):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_deletions_at_once_delete_one_account(client, bob, event):
+def test_concurrent_deletions_delete_one_account(client, bob, event):
     book(event, bob)
 
     outcomes = race([lambda: delete(client).status_code] * 4)
 
     assert outcomes.count(204) == 1
-    # The others were authenticated or not, depending on when they came.
+    # 400 if the request was authenticated before the winner committed, otherwise 401.
     assert set(outcomes) <= {204, 400, 401}
     assert list(User.objects.exclude(username="alice")) == [bob]
     assert_balanced()
@@ -291,7 +291,7 @@ def test_deletions_at_once_delete_one_account(client, bob, event):
 @pytest.mark.django_db(transaction=True)
 @on_postgresql
 @pytest.mark.usefixtures("either_body")
-def test_bookings_during_a_deletion_leave_no_seat_behind(client, dave, alice, event_of):
+def test_bookings_during_a_deletion_lose_no_seat(client, dave, alice, event_of):
     events = [event_of(alice, capacity=1) for _ in range(6)]
     book(events[0], dave)
 
@@ -309,7 +309,7 @@ def test_bookings_during_a_deletion_leave_no_seat_behind(client, dave, alice, ev
 @pytest.mark.django_db(transaction=True)
 @on_postgresql
 def test_other_changes_of_the_account_wait_for_the_deletion(client, dave, api):
-    """None of them deadlocks with the deletion, which would be 503."""
+    """A deadlock with the deletion would be 503."""
     passwords = {"old_password": PASSWORD, "new_password": "another password"}
     login = {"username": "dave", "password": PASSWORD}
 
