@@ -46,8 +46,8 @@ class EventAdminForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """Lock the event until it is saved. Validate the edited fields together with the current values of the others.
 
-        The capacity must not be less than the number of reserved seats. Errors belong to one field, so that they are
-        shown next to it; the model's constraints would report the same errors for the whole form.
+        The capacity must not be less than the number of reserved seats. Each error is attached to a field, so that it
+        is shown next to the field. The model's constraints would report the same errors for the whole form.
         """
         super().clean()
         data = self.cleaned_data

@@ -186,7 +186,7 @@ class EventQuerySet(models.QuerySet["Event"]):
 def _all_seats_free(events: list["Event"]) -> Iterator[None]:
     """Set ``seats_remaining`` of new events for the insert in this block. If the insert fails, restore it.
 
-    Raises TypeError if it is set already, except on an instance that was loaded and lost its primary key: a copy.
+    Raises TypeError if it is set already, except on a copy: a loaded instance whose primary key was set to None.
     """
     before = [event.seats_remaining for event in events]
     if any(event._state.adding and event.seats_remaining is not None for event in events):

@@ -123,7 +123,7 @@ class ReservationAdmin(ModelAdmin):
     def label(self, reservation: Reservation) -> str:
         return f"{reservation.user} at {event_label(reservation.event)}"
 
-    # The action with another label. It keeps its name because the confirmation page submits that name.
+    # The label differs from the base class. The name does not, because the confirmation page submits it.
     @admin.action(permissions=["delete"], description="Cancel selected %(verbose_name_plural)s")
     def delete_selected(self, request: HttpRequest, reservations: ReservationQuerySet) -> HttpResponse | None:
         return delete_selected(self, request, reservations)
@@ -148,7 +148,7 @@ class ReservationAdmin(ModelAdmin):
         return super().log_addition(request, reservation, message)
 
     def response_post_save_add(self, request: HttpRequest, reservation: Reservation) -> HttpResponseRedirect:
-        """Return to the page of the event if the person came from there."""
+        """Return to the page of the event if the link to book was there."""
         if request.GET.get("event") == str(reservation.event_id) and may_view(request, Event):
             return HttpResponseRedirect(page_url(reservation.event))
         return super().response_post_save_add(request, reservation)
@@ -185,7 +185,7 @@ class EventAdmin(PlainEventAdmin):
     readonly_fields = [*PlainEventAdmin.readonly_fields, "attendees", "new_reservation"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Event | None = None) -> Any:
-        """Show the reservations to those who may view them, and the link to book to those who may book."""
+        """Show the attendees to users who may view reservations, and the link to book to users who may add them."""
         fieldsets = super().get_fieldsets(request, obj)
         needed = {"attendees": "reservation.view_reservation", "new_reservation": "reservation.add_reservation"}
         shown = [field for field, permission in needed.items() if request.user.has_perm(permission)]
@@ -250,7 +250,7 @@ class UserAdmin(RegisteredUserAdmin):  # type: ignore[misc, valid-type]
         return super().log_deletions(request, users)
 
     def delete_queryset(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """Cancel all reservations first: user by user, many at the same event would take quadratic time."""
+        """Cancel all reservations first. Cancelled user by user, many for the same event would take quadratic time."""
         ids = [user.pk for user in users]
         Reservation.objects.filter(user__in=ids).delete()
         User.objects.filter(pk__in=ids).delete()

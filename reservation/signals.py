@@ -15,13 +15,12 @@ from reservation.models import Reservation
 def cancel_reservations(instance: User, origin: Any, **kwargs: Any) -> None:
     """Cancel the reservations of a user who is about to be deleted, in the same transaction.
 
-    If a queryset of users is deleted, the events of all of them are locked with the first user, in the order of their
-    ids.
+    For a queryset of users, the signal of the first user locks the events of all users, in the order of the event ids.
     """
     if isinstance(origin, QuerySet) and origin.model is type(instance) and not hasattr(origin, "events_are_locked"):
         of_all = Reservation.objects.filter(user__in=origin)
         Event.objects.filter(pk__in=of_all.values("event_id")).lock()
-        # Once for each deletion: repeated for each user, it would take quadratic time.
+        # Lock once for each deletion. Repeated for each user, it would take quadratic time.
         origin.events_are_locked = True  # type: ignore[attr-defined]
     held = Reservation.objects.filter(user=instance)
     if held.exists():

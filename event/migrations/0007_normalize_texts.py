@@ -11,7 +11,7 @@ FIELDS = {"title": 200, "description": 10_000}
 
 
 def normalize_texts(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Normalize the stored titles and descriptions as new ones are. A search would no longer find the others."""
+    """Normalize the stored titles and descriptions like new ones. Otherwise searches would not find some of them."""
     # Reading 300,000 events and changing 3,000 of them took 20 seconds.
     lift_time_limit(apps, schema_editor)
     events = apps.get_model("event", "Event").objects.using(schema_editor.connection.alias)
@@ -19,7 +19,7 @@ def normalize_texts(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None
         for field, text in zip(FIELDS, texts, strict=True):
             normalized = normalized_or_same(text, FIELDS[field])
             if normalized != text:
-                # Unless it has been edited since.
+                # Filter by the text, so that a text that has been edited since is not overwritten.
                 events.filter(pk=event_id, **{field: text}).update(**{field: normalized})
 
 

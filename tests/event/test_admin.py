@@ -316,7 +316,7 @@ def test_page_of_an_event_that_does_not_exist_says_so(boss, event):
     assert "Perhaps it was deleted?" in message
 
 
-def test_organizer_deleted_meanwhile_is_a_message(boss, event, monkeypatch):
+def test_conflict_with_another_request_is_a_message(boss, event, monkeypatch):
     def conflict(*args, **options):
         raise IntegrityError
 

@@ -164,7 +164,7 @@ def test_private_events_are_401_before_304(api, address, tag, settings):
     assert status(api, address, tag) == 401
 
 
-def test_etag_of_an_event_is_of_the_event_alone(api, as_user, alice, event):
+def test_etag_of_an_event_depends_only_on_the_event(api, as_user, alice, event):
     responses = [
         api.get(LONG.event(event)),
         api.get(SHORT.event(event)),

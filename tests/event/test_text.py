@@ -1,4 +1,4 @@
-"""The text of an event: what is refused, and the normal form in which it is stored and searched."""
+"""The texts of an event: which ones are refused, and how they are normalized for storage and search."""
 
 from importlib import import_module
 
@@ -58,7 +58,7 @@ def store(event, **columns):
 
 
 @pytest.mark.parametrize(("field", "value", "sentence"), REFUSALS)
-def test_text_is_refused_with_a_sentence(as_user, alice, routes, event, field, value, sentence):
+def test_invalid_text_is_refused_with_a_message(as_user, alice, routes, event, field, value, sentence):
     client = as_user(alice)
 
     created = client.post(routes.events, CONCERT | {field: value})
@@ -85,7 +85,7 @@ def test_admin_refuses_the_same(boss, event, field, value, sentence):
         ("description", "a" + "\u0316" * MAX_COMBINING_MARKS),
     ],
 )
-def test_text_is_kept(as_user, alice, routes, field, value):
+def test_valid_text_is_stored_unchanged(as_user, alice, routes, field, value):
     response = as_user(alice).post(routes.events, CONCERT | {field: value})
 
     assert response.status_code == 201

@@ -324,7 +324,7 @@ def test_deletion_that_fails_changes_nothing_and_says_so(boss, event, bob, monke
     assert not LogEntry.objects.exists()
 
 
-def test_rows_that_are_gone_are_a_message(boss, event, bob):
+def test_message_if_selected_rows_are_already_deleted(boss, event, bob):
     held = book(event, bob)
     held[0].cancel()
 
@@ -333,7 +333,7 @@ def test_rows_that_are_gone_are_a_message(boss, event, bob):
     assert [str(each) for each in response.context["messages"]] == ["Successfully cancelled 0 reservations."]
 
 
-def test_one_reservation_is_cancelled_in_these_words(boss, event, bob):
+def test_pages_say_cancel_instead_of_delete_for_one_reservation(boss, event, bob):
     [reservation] = book(event, bob)
     url = reverse("admin:reservation_reservation_delete", args=[reservation.pk])
 
@@ -347,7 +347,7 @@ def test_one_reservation_is_cancelled_in_these_words(boss, event, bob):
     assert response.redirect_chain == [(LIST, 302)]
 
 
-def test_several_are_cancelled_in_these_words(boss, event, bob):
+def test_action_says_cancel_instead_of_delete(boss, event, bob):
     [reservation] = book(event, bob)
 
     text = boss.post(LIST, {"action": "delete_selected", "index": 0, "_selected_action": reservation.pk}).text
@@ -398,7 +398,7 @@ def test_history_of_an_event_says_that_a_user_was_deleted(boss, event, bob):
     assert logged(Event) == [(CHANGE, "Deleted the account and cancelled the seat of bob.")]
 
 
-def test_viewer_meets_no_forbidden_page(event, bob):
+def test_no_link_leads_a_viewer_to_a_forbidden_page(event, bob):
     book(event, bob)
     viewer = staff("eve", *Permission.objects.filter(codename__startswith="view_").values_list("codename", flat=True))
     found, visited = {"/admin/"}, set()

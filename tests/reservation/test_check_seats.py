@@ -89,7 +89,7 @@ def test_one_query_compares_all(alice, event_of, django_assert_num_queries):
 
 
 @pytest.mark.parametrize("repairs", [True, False])
-def test_missing_migration_is_not_a_difference(attended, repairs):
+def test_missing_migration_has_its_own_exit_code(attended, repairs):
     falsify(attended, seats_remaining=8)
     MigrationRecorder.Migration.objects.filter(app="reservation").delete()
 
@@ -101,7 +101,7 @@ def test_missing_migration_is_not_a_difference(attended, repairs):
 
 
 @pytest.mark.parametrize("error", [OperationalError("lock\ntimeout"), InterfaceError("lock timeout")])
-def test_failed_repair_is_not_a_difference(attended, monkeypatch, error):
+def test_failed_repair_has_its_own_exit_code(attended, monkeypatch, error):
     def fail(manager, event_id, seats):
         raise error
 
@@ -124,7 +124,7 @@ def test_failed_repair_is_not_a_difference(attended, monkeypatch, error):
         ({"DATABASE_URL": "nothing"}, 'Environment variable "DATABASE_URL" invalid'),
     ],
 )
-def test_check_without_a_database_is_a_sentence(setting, sentence):
+def test_check_without_a_database_has_a_one_line_error(setting, sentence):
     done = subprocess.run(
         [sys.executable, "manage.py", "check_seats"],
         cwd=settings.BASE_DIR,

@@ -44,8 +44,8 @@ EVENT_TEMPLATES = [
     ("Chess tournament", "Seven rounds, Swiss system, all levels.", 13, 5, 24),
 ]
 PLACES = ["at the harbour", "in the old mill", "on the roof", "in the library", "in the garden"]
-# Share of booked seats per event, repeated in this order; 1 means sold out. The first event has seats left, because the
-# example in Swagger UI books the event with id 1.
+# The share of booked seats of each event; 1 means sold out. The list is repeated. The first event has seats left,
+# because the example in Swagger UI books the event with id 1.
 BOOKED_SHARES = [0.4, 0.9, 0.15, 0.7, 0.05, 1, 0.5, 0.95, 0, 0.3, 0.6, 1]
 
 DAYS_AHEAD = 120
