@@ -31,17 +31,18 @@ POSTGRESQL_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# The parameters that a URL may have besides those of libpq: Django's options. Not "pool": Django's connection pool does
-# not work with persistent connections.
+# Django's options, which a URL may have besides the parameters of libpq. The option "pool" is missing because Django's
+# connection pool does not work with persistent connections.
 DJANGO_PARAMETERS = {"assume_role", "currentSchema", "isolation_level", "prepare_threshold", "server_side_binding"}
 SQLITE_PARAMETERS = {"init_command", "timeout", "transaction_mode"}
-# libpq's parameters that a URL may not have. The first is the URL's path; with the second, queries don't work.
+# libpq's parameters that a URL may not have. The URL's path sets dbname. With replication, queries don't work.
 UNSUPPORTED_PARAMETERS = {"dbname", "replication"}
-# The format of those values that a typing error would make invalid only when the first request needs a connection.
+# Formats of parameters that are otherwise only checked when the first request connects. With them, an invalid value
+# stops the start.
 PARAMETER_FORMATS = {
     **dict.fromkeys([*POSTGRESQL_OPTIONS, "keepalives", "prepare_threshold", "timeout"], "[0-9]{1,9}"),
     "isolation_level": "[1-4]",
-    # One per host; an empty one is the default port.
+    # One port per host, separated by commas. An empty port is the default port.
     "port": "([0-9]{1,5}(,|$)|,)+",
     "server_side_binding": "true|false",
     "sslmode": "disable|allow|prefer|require|verify-ca|verify-full",
@@ -198,9 +199,10 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[s
 
 
 def _postgresql_parameters(config: dict[str, Any]) -> set[str]:
-    """Return the parameters that the URL may have: those of the installed libpq that the rest of the URL does not set.
+    """Return the names of the parameters that the URL may have.
 
-    A value of the rest of the URL would replace that of the parameter.
+    They are the options of Django and of the installed libpq, except those that the rest of the URL sets. A parameter
+    with such a name would have no effect.
     """
     libpq = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     already_set = {name for name in ("host", "password", "port", "user") if config[name.upper()]}
@@ -214,7 +216,7 @@ def _check_parameters(url: str, known: set[str]) -> None:
         if name not in known:
             raise EnvValidationError(f"the parameter {name!r} is unknown, or the URL sets it elsewhere.", [url])
         if name in seen:
-            raise EnvValidationError(f"the parameter {name!r} is there twice.", [url])
+            raise EnvValidationError(f"the parameter {name!r} occurs twice.", [url])
         if not re.fullmatch(PARAMETER_FORMATS.get(name, ".+"), text):
             raise EnvValidationError(f"the value of the parameter {name!r} is invalid.", [url])
         seen.add(name)

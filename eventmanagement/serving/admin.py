@@ -47,7 +47,7 @@ DATE_PARTS = ("year", "month", "day")
 
 
 class AutocompleteSelect(widgets.AutocompleteSelect):
-    """Django's widget. A form with an invalid id is shown again with its error, instead of being a server error."""
+    """Django's widget. For an invalid id, the form is shown again with an error. Django's widget would cause a 500."""
 
     def optgroups(self, name: str, value: Sequence[str], attrs: dict[str, Any] | None = None) -> list[Any]:
         model = self.choices.queryset.model
@@ -62,7 +62,7 @@ class AutocompleteView(AutocompleteJsonView):
 
 
 class AdminSite(admin.AdminSite):
-    """The admin site. Each query of a request is limited to READ_TIMEOUT, except in POST requests."""
+    """The admin site. Each query is limited to READ_TIMEOUT, except in POST requests."""
 
     site_header = site_title = "Event management"
 
@@ -138,7 +138,7 @@ class ChangeList(main.ChangeList):
 
 
 def date_range(year: str, month: str, day: str) -> tuple[datetime, datetime | None]:
-    """Return the begin of a year, month or day, and the begin of the next one, which is None after the year 9999.
+    """Return the start of a year, month or day, and the start of the next one. The latter is None after the year 9999.
 
     Raises IncorrectLookupParameters if they are not a date.
     """
@@ -159,20 +159,20 @@ def date_range(year: str, month: str, day: str) -> tuple[datetime, datetime | No
 
 
 class ModelAdmin(admin.ModelAdmin):
-    """The base class of all model admins: bounded searches and selections, and no server error for a bad address.
+    """The base class of all model admins. Limits searches and selections. An invalid URL is no server error.
 
-    A mixin: it also extends Django's own model admins.
+    It is also used as a mixin for Django's own model admins.
     """
 
     paginator = LastPagePaginator
     # Lookups that links on other pages use, besides ``list_filter`` and ``date_hierarchy``.
     linked_lookups: Sequence[str] = ()
-    # What the pages call the deletion of a row. For example, a reservation is cancelled.
+    # The words for deleting a row. For example, a reservation is cancelled, not deleted.
     delete_verb = "delete"
     delete_participle = "deleted"
 
     def label(self, row: Any) -> str:
-        """Return the text that identifies a row where a person chooses between rows."""
+        """Return the text that identifies a row, for example in a field that offers a choice of rows."""
         return str(row)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
@@ -223,13 +223,13 @@ class ModelAdmin(admin.ModelAdmin):
         return super().get_object(request, object_id, from_field or None)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Ignore values in the address that the form would reject."""
+        """Return the initial values from the query string, without those that the form would reject."""
         fields = self.get_form(request).base_fields
         initial = super().get_changeform_initial_data(request)
         return {name: value for name, value in initial.items() if name in fields and accepts(fields[name], value)}
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        """Add the time zone to a time, and the labels of the model admin to a choice between rows."""
+        """Add the time zone to the help text of a time. Use the model admin's labels for a choice of rows."""
         if isinstance(db_field, models.DateTimeField):
             options.setdefault("help_text", f"Time zone: {settings.TIME_ZONE}.")
         field = super().formfield_for_dbfield(db_field, request, **options)
@@ -303,7 +303,7 @@ def delete_selected(model_admin: ModelAdmin, request: HttpRequest, selected: Que
 
 
 def delete_rows(model_admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
-    """Delete and log all rows, or none. The message says which. Returns a redirect if none were deleted."""
+    """Delete and log all rows, or none, and show the result as a message. Returns a redirect if the deletion failed."""
     try:
         with transaction.atomic():
             count = len(rows)
@@ -324,7 +324,7 @@ def delete_rows(model_admin: ModelAdmin, request: HttpRequest, rows: QuerySet[An
 
 
 def shortened(descriptions: list[Any]) -> list[Any]:
-    """Return the first MAX_LISTED descriptions of rows, and how many more there are. Lists in it are related rows."""
+    """Return the first MAX_LISTED descriptions, and the number of further rows. Nested lists describe related rows."""
     rest = sum(not isinstance(each, list) for each in descriptions[MAX_LISTED:])
     return descriptions[:MAX_LISTED] + ([f"and {rest} more"] if rest else [])
 

@@ -1,4 +1,4 @@
-"""Error pages for people who use the admin panel. Other pages have Django's plain ones, and the API has JSON."""
+"""The error pages of the admin panel. Other pages have Django's plain error pages, and the API has JSON."""
 
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +16,7 @@ MESSAGES = {
     HTTPStatus.BAD_REQUEST: "The address or the form contains something that this page can't process.",
     HTTPStatus.FORBIDDEN: "Your account doesn't have permission to do this.",
     HTTPStatus.NOT_FOUND: "There is no page at this address. Its content may have been deleted.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "The server made an error. It has been logged.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "An error occurred on the server. It has been logged.",
 }
 FORM_EXPIRED = "This form has expired, or your browser blocks cookies. Go back, reload the page and try again."
 
@@ -26,8 +26,8 @@ def is_admin_request(request: HttpRequest) -> bool:
 
 
 def admin_error(request: HttpRequest, status: HTTPStatus, message: str | None = None) -> HttpResponse:
-    """Return a page of the admin with the error, and with the navigation if the user is signed in."""
-    # An error of a middleware can occur before the request has a user.
+    """Return a page of the admin with the error, and with the navigation if the user is logged in."""
+    # An error in a middleware can occur before the request has a user.
     context = admin.site.each_context(request) if hasattr(request, "user") else {}
     page = render_to_string(TEMPLATE, context | error_context(status, message), request)
     return HttpResponse(page, status=status)

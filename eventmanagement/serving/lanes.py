@@ -18,8 +18,8 @@ class Lane(StrEnum):
     # /healthz. It uses no database, so that a slow database never makes an orchestrator restart the server.
     HEALTH = "health"
     READINESS = "readiness"
-    # Login, sign-up, password changes and deleting one's account. Each hashes a password, which takes 0.2 seconds of
-    # CPU time.
+    # Login, sign-up, password changes and account deletion. Each hashes a password, which takes 0.2 seconds of CPU
+    # time.
     ACCOUNTS = "accounts"
     # GET requests with a query string: searches, filters, orderings and deep pages. Each SQL query may run for up to
     # READ_TIMEOUT.
@@ -76,7 +76,7 @@ def lane_of(method: str, path: str, query: str) -> Lane:
         return Lane.HEALTH
     if path == f"{MOUNT_PATH}/readyz":
         return Lane.READINESS
-    # OPTIONS is a browser's preflight request for another method. It waits for no lock and hashes no password.
+    # Browsers send an OPTIONS request before some cross-origin requests. It waits for no lock and hashes no password.
     if ACCOUNTS.search(path) and method != "OPTIONS":
         return Lane.ACCOUNTS
     if method in READS or method == "OPTIONS":

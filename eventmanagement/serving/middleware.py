@@ -1,4 +1,4 @@
-"""Middleware that limits requests, makes all errors under /api/ JSON, and sets the content policy."""
+"""Middleware that limits requests, makes all errors under /api/ JSON, and sets the Content-Security-Policy."""
 
 import logging
 from collections.abc import Callable
@@ -36,8 +36,8 @@ HEALTH_PATHS = {"/healthz", "/readyz"}
 # The Content-Security-Policy of JSON, which loads nothing.
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
-# The code and the message for each status. The codes are REST framework's, where it has one. Python's own phrases for
-# some statuses differ between versions.
+# The code and the message for each status, with REST framework's code if it has one. The messages are not Python's
+# phrases for the statuses, because some of these differ between versions.
 ERRORS: dict[int, tuple[str, str]] = {
     HTTPStatus.BAD_REQUEST: ("bad_request", "Bad request."),
     HTTPStatus.FORBIDDEN: ("permission_denied", "Forbidden."),
@@ -82,7 +82,7 @@ def is_api_request(request: HttpRequest) -> bool:
 
 
 class ContentPolicyMiddleware(CSPMiddleware):
-    """CSPMiddleware with a constant policy for JSON, instead of building the policy of the pages for each response."""
+    """CSPMiddleware with a constant policy for JSON. Other responses get the policy that CSPMiddleware builds."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.get("Content-Type") != "application/json":
@@ -104,7 +104,7 @@ class RequestLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if len(request.path_info) > MAX_PATH_LENGTH:
             return error_response(HTTPStatus.NOT_FOUND)
-        # Below Django's own limit, whose exception its DEBUG page would raise again.
+        # Lower than Django's own limit. With DEBUG, Django's error page would raise that limit's exception again.
         if request.META.get("QUERY_STRING", "").count("&") >= MAX_QUERY_PARAMETERS:
             return error_response(HTTPStatus.BAD_REQUEST, detail=TOO_MANY_PARAMETERS)
         if "HTTP_TRANSFER_ENCODING" in request.META:
@@ -117,10 +117,7 @@ class RequestLimitMiddleware:
 
 
 class HostCheckMiddleware(CommonMiddleware):
-    """CommonMiddleware, which checks the Host header among other things, except for health checks.
-
-    The health checks have no use for the Host header.
-    """
+    """CommonMiddleware, which also checks the Host header. The health checks skip it and accept any Host header."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         return None if request.path_info in HEALTH_PATHS else super().process_request(request)
@@ -136,9 +133,9 @@ def max_body_size(content_type: str) -> int:
 
 
 class EmptyExceptionReporter(ExceptionReporter):
-    """Makes Django's error page with DEBUG empty, where JSON replaces it.
+    """Makes Django's DEBUG error page empty. It is for paths under /api/, where JSON replaces that page.
 
-    Building that page can raise another exception: it shows the request, which may be invalid.
+    Building the page shows the request, which may be invalid, so that it can raise another exception.
     """
 
     def get_traceback_html(self) -> SafeString:

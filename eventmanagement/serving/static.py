@@ -7,9 +7,9 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """WhiteNoise, but a missing STATIC_ROOT is not an error.
+    """WhiteNoise without its warning about a missing STATIC_ROOT.
 
-    It is missing until collectstatic has run. Static files are then served directly from the packages.
+    It is missing until collectstatic has run. Until then, static files are served directly from the packages.
     """
 
     def add_files(self, root: str | PathLike[str], prefix: str | None = None) -> None:

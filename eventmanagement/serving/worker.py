@@ -227,8 +227,8 @@ class Worker(ThreadWorker):
     def queue(self, connection: Connection) -> None:
         """Submit the request to the thread pool of its lane.
 
-        Responds 404 if the path is not the site's. Responds 503 if the queue is full, or if the memory is full and the
-        request holds some, such as a body.
+        Responds 404 to a path outside of the mount path. Responds 503 if the queue is full, or if the buffers are full
+        and the request uses some, for example for its body.
         """
         request = connection.request
         if not is_mounted(request.path):
