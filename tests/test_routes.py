@@ -49,7 +49,7 @@ def test_each_long_path_has_one_short_path():
     assert sorted(map(long_path, SHORT_PATHS)) == sorted(LONG_PATHS)
 
 
-# The name of each route, with the attribute of ``Routes`` that has its path, or makes it from an id.
+# The name of each route, with the attribute of ``Routes`` that has the path or builds it from an id.
 NAMES = {
     "signup": "signup",
     "login": "login",

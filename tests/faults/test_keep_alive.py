@@ -1,4 +1,4 @@
-"""A request that is refused before its body was read does not break the next one on the same connection."""
+"""After a request is refused before its body was read, the next request on the connection still works."""
 
 import re
 import socket
@@ -105,7 +105,7 @@ def test_pipelined_requests_are_served_in_order(service, method, path, content_t
     assert statuses(service, request + GET + request + LAST) == [status, 200, status, 200]
 
 
-def test_wrong_host_is_refused_alone(service):
+def test_wrong_host_does_not_affect_the_next_request(service):
     request = head("POST", "/api/login/", host="evil.example") + body()
 
     assert statuses(service, request + LAST) == [400, 200]

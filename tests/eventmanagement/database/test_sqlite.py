@@ -1,4 +1,4 @@
-"""LIKE on SQLite ignores case in any script, as searches on PostgreSQL do."""
+"""LIKE on SQLite ignores case in any script, like searches on PostgreSQL."""
 
 import pytest
 from django.contrib.auth.models import User

@@ -1,4 +1,4 @@
-"""No address and no form of the admin returns a server error, whatever it contains."""
+"""No URL and no form data causes a server error in the admin."""
 
 import re
 from collections.abc import Iterator

@@ -39,7 +39,7 @@ def test_error_is_a_page_of_the_admin(event, path, status, title):
     assert "Log out" in response.text
 
 
-def test_bad_path_leads_others_to_the_login(client, bob):
+def test_unknown_path_redirects_to_the_login_without_staff_account(client, bob):
     for visitor in (client, signed_in(bob)):
         response = visitor.get("/admin/nowhere/", follow=True)
 
@@ -88,7 +88,7 @@ def test_other_paths_have_no_page_of_the_admin(client, path):
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_errors_elsewhere_are_djangos(rf, status):
+def test_errors_on_other_paths_are_djangos(rf, status):
     request = rf.get("/docs/")
     response = server_error(request) if status == 500 else permission_denied(request, PermissionDenied())
 

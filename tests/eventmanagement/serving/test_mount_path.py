@@ -1,4 +1,4 @@
-"""The service under a path, as behind a proxy that terminates TLS and passes the whole path."""
+"""The service under a mount path, behind a proxy that terminates TLS and passes the whole path."""
 
 import http.client
 import json
