@@ -237,10 +237,14 @@ class EventManager(EventManagerFromQuerySet["Event"]):
             raise EventStarted
         return self._seats_left(event_id)
 
-    def free_seats(self, event_id: int, seats: int) -> int:
-        """Give back the seats of reservations that this transaction has deleted. Returns the number of free seats."""
-        self.filter(pk=event_id).move_seats(F("seats_remaining") + seats)
-        return self._seats_left(event_id)
+    def free_seats(self, event_ids: list[int], seats: int) -> dict[int, int]:
+        """Give back this many seats at each event, whose reservations this transaction has deleted.
+
+        Returns the number of free seats of each event, by its id.
+        """
+        events = self.filter(pk__in=event_ids)
+        events.move_seats(F("seats_remaining") + seats)
+        return dict(events.order_by().values_list("pk", "seats_remaining"))
 
     def set_seats(self, event_id: int, seats: int) -> None:
         """Set ``seats_remaining``. The caller must hold the event's lock while it counts."""

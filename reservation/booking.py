@@ -8,7 +8,7 @@ several events in the order of their ids.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
@@ -122,33 +122,47 @@ def cancel(reservation_id: int | None) -> None:
 
 
 def release(reservations: "QuerySet[models.Reservation]") -> tuple[int, dict[str, int]]:
-    """Delete the reservations and give their seats back, event by event in the order of their ids.
+    """Delete the reservations and give their seats back, after locking their events in the order of their ids.
 
-    Gives back one seat for each row that this transaction deleted, even if the event has started. Returns the same as
-    Django's ``QuerySet.delete()``.
+    Gives back one seat for each row that this transaction deleted, even if the event has started. The number of
+    statements depends on the number of batches, not on the number of events: all of these events stay locked until
+    the transaction ends. Returns the same as Django's ``QuerySet.delete()``.
     """
     with transaction.atomic():
         # Evaluate the queryset once: its filters may depend on rows that are deleted below.
-        found = defaultdict(list)
-        for pk, event_id in reservations.values_list("pk", "event_id"):
-            found[event_id].append(pk)
-        deleted: Counter[str] = Counter()
-        for event_id in Event.objects.filter(pk__in=list(found)).lock():
-            for start in range(0, len(found[event_id]), BATCH_SIZE):
-                deleted[models.Reservation._meta.label] += _release(
-                    event_id, found[event_id][start : start + BATCH_SIZE]
-                )
+        found = dict(reservations.values_list("pk", "event_id"))
+        for event_ids in _batches(sorted({*found.values()})):
+            Event.objects.filter(pk__in=event_ids).lock()
+        ids = sorted(found, key=lambda pk: (found[pk], pk))
+        count = sum(_release(batch, {found[pk] for pk in batch}) for batch in _batches(ids))
+        deleted = Counter({models.Reservation._meta.label: count})
     return deleted.total(), dict(+deleted)
 
 
-def _release(event_id: int, reservation_ids: list[int]) -> int:
-    """Delete the rows that still exist, and give back as many seats. The caller must hold the event's lock."""
-    rows = models.Reservation.objects.filter(pk__in=reservation_ids, event=event_id)
-    held = list(rows.values_list("pk", "user_id"))
-    deleted = _delete(rows)
-    seats_left = Event.objects.free_seats(event_id, deleted)
-    for nth, (pk, user_id) in enumerate(held, start=1):
-        log_seats("returned", event=event_id, seats_left=seats_left - deleted + nth, user=user_id, reservation=pk)
+def _batches(ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), BATCH_SIZE):
+        yield ids[start : start + BATCH_SIZE]
+
+
+def _release(reservation_ids: list[int], event_ids: set[int]) -> int:
+    """Delete the rows of these events that still exist, and give back their seats.
+
+    The caller must hold the locks of the events.
+    """
+    # The row locks make sure that exactly these rows are deleted below.
+    rows = models.Reservation.objects.filter(pk__in=reservation_ids, event__in=event_ids).order_by("event_id", "pk")
+    held = list(rows.select_for_update().values_list("pk", "event_id", "user_id"))
+    deleted = _delete(models.Reservation.objects.filter(pk__in=[pk for pk, _, _ in held]))
+    by_seats = defaultdict(list)
+    for event_id, seats in Counter(event_id for _, event_id, _ in held).items():
+        by_seats[seats].append(event_id)
+    seats_left: dict[int, int] = {}
+    for seats, ids in by_seats.items():
+        left = Event.objects.free_seats(ids, seats)
+        seats_left |= {event_id: before - seats for event_id, before in left.items()}
+    for pk, event_id, user_id in held:
+        seats_left[event_id] += 1
+        log_seats("returned", event=event_id, seats_left=seats_left[event_id], user=user_id, reservation=pk)
     return deleted
 
 

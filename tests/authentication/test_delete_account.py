@@ -51,6 +51,21 @@ def assert_kept(dave, client):
     assert_balanced()
 
 
+def test_number_of_statements_does_not_grow_with_the_events(
+    client, dave, alice, event_of, django_assert_max_num_queries
+):
+    events = [event_of(alice) for _ in range(30)]
+    for each in events:
+        Reservation.objects.book(user=dave, event_id=each.pk)
+
+    # All of these events are locked meanwhile, so nobody else can book or cancel a seat.
+    with django_assert_max_num_queries(50):
+        assert delete(client).status_code == 204
+
+    assert [seats_left(each) for each in events] == [10] * 30
+    assert_balanced()
+
+
 def test_account_is_deleted(client, dave, bob):
     response = delete(client)
 
