@@ -41,13 +41,15 @@ UNSUPPORTED_PARAMETERS = {"dbname", "replication"}
 # stops the start.
 PARAMETER_FORMATS = {
     **dict.fromkeys([*POSTGRESQL_OPTIONS, "keepalives", "prepare_threshold", "timeout"], "[0-9]{1,9}"),
+    # Zero or less means no timeout.
+    "connect_timeout": "-?[0-9]{1,9}",
     "isolation_level": "[1-4]",
     # One port per host, separated by commas. An empty port is the default port.
     "port": "([0-9]{1,5}(,|$)|,)+",
-    "server_side_binding": "true|false",
+    "server_side_binding": "(?i:true|false)",
     "sslmode": "disable|allow|prefer|require|verify-ca|verify-full",
     "target_session_attrs": "any|read-write|read-only|primary|standby|prefer-standby",
-    "transaction_mode": "DEFERRED|EXCLUSIVE|IMMEDIATE",
+    "transaction_mode": "(?i:DEFERRED|EXCLUSIVE|IMMEDIATE)",
 }
 POSTGRESQL = "django.db.backends.postgresql"
 SQLITE = "django.db.backends.sqlite3"

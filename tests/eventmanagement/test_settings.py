@@ -253,6 +253,7 @@ def test_postgresql_is_read(read):
         ("service=events&passfile=/run/secrets/pgpass", {"service": "events", "passfile": "/run/secrets/pgpass"}),
         ("isolation_level=2&assume_role=web", {"isolation_level": 2, "assume_role": "web"}),
         ("server_side_binding=false&prepare_threshold=5", {"server_side_binding": False, "prepare_threshold": 5}),
+        ("server_side_binding=True&connect_timeout=-1", {"server_side_binding": True, "connect_timeout": "-1"}),
     ],
 )
 def test_parameters_of_postgresql_are_read(read, query, options):
@@ -268,9 +269,13 @@ def test_schema_is_read(read):
 
 
 def test_parameters_of_sqlite_are_read(read):
-    database = read(SECRET_KEY="x", DATABASE_URL="sqlite:///a.sqlite3?timeout=5").DATABASES["default"]
+    url = "sqlite:///a.sqlite3?timeout=5&transaction_mode=deferred"
+
+    database = read(SECRET_KEY="x", DATABASE_URL=url).DATABASES["default"]
 
     assert database["OPTIONS"]["timeout"] == 5
+    # Django ignores its case.
+    assert database["OPTIONS"]["transaction_mode"] == "deferred"
 
 
 def test_timeouts_reach_the_database(read):
