@@ -5,7 +5,12 @@ from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import admin as auth_admin
-from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UsernameField
+from django.contrib.auth.forms import (
+    AdminPasswordChangeForm,
+    AdminUserCreationForm,
+    UserChangeForm,
+    UsernameField,
+)
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -17,7 +22,13 @@ from rest_framework.authtoken.models import Token, TokenProxy
 from authentication.hashers import MAX_PASSWORD_LENGTH
 from authentication.login import log_in
 from authentication.tokens import revoke_token
-from authentication.usernames import MAX_USERNAME_LENGTH, lock_username, validate_visible
+from authentication.usernames import (
+    MAX_USERNAME_LENGTH,
+    USERNAME_TAKEN,
+    is_taken,
+    lock_username,
+    validate_visible,
+)
 from eventmanagement.refusals import TooManyAttempts
 from eventmanagement.serving.admin import ModelAdmin
 
@@ -65,6 +76,19 @@ class AddUserForm(AdminUserCreationForm):
         return super().clean_username()
 
 
+class ChangeUserForm(UserChangeForm):
+    """Django's form for an existing user. It refuses a new username that differs from another only by case."""
+
+    def clean_username(self) -> str:
+        username: str = self.cleaned_data["username"]
+        # Accounts from before this rule keep their usernames.
+        if "username" in self.changed_data:
+            lock_username(username)
+            if is_taken(username, except_by=self.instance):
+                raise ValidationError(USERNAME_TAKEN, code="unique")
+        return username
+
+
 class TokenRevokingPasswordForm(AdminPasswordChangeForm):
     """Django's form for changing or disabling a password. Also revokes the token, in the same transaction.
 
@@ -89,6 +113,7 @@ class UserAdmin(ModelAdmin, auth_admin.UserAdmin):
     """Django's user admin, with the rules for usernames and an action that revokes tokens."""
 
     add_form = AddUserForm
+    form = ChangeUserForm
     change_password_form = TokenRevokingPasswordForm
     actions = ["revoke_tokens"]
 

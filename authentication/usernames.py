@@ -21,9 +21,10 @@ def validate_visible(username: str) -> None:
         raise ValidationError("A username must have a visible character.", code="invisible")
 
 
-def is_taken(username: str) -> bool:
-    """Return whether a user has this username, ignoring case."""
-    return User.objects.filter(username__iexact=username).exists()
+def is_taken(username: str, except_by: User | None = None) -> bool:
+    """Return whether a user has this username, ignoring case. A user to leave out can be passed."""
+    users = User.objects.filter(username__iexact=username)
+    return (users.exclude(pk=except_by.pk) if except_by else users).exists()
 
 
 def lock_username(username: str) -> None:

@@ -32,6 +32,11 @@ def add_in_admin(username):
     return superuser().post("/admin/auth/user/add/", form)
 
 
+def rename_in_admin(boss, user, username):
+    form = {"username": username, "date_joined_0": "2040-05-01", "date_joined_1": "19:00:00"}
+    return boss.post(f"/admin/auth/user/{user.pk}/change/", form)
+
+
 @pytest.mark.parametrize("username", ["BOB", "Bob", "bob", "b\uff2fb"])
 def test_username_that_differs_by_case_is_taken(api, bob, username):
     response = sign_up(api, username)
@@ -65,6 +70,23 @@ def test_admin_refuses_a_username_that_differs_by_case(bob, username):
     response = add_in_admin(username)
 
     assert errors(response)["username"] == TAKEN
+
+
+@pytest.mark.parametrize(("username", "status"), [("ALICE", 200), ("alice", 200), ("BOB", 302), ("bob", 302)])
+def test_admin_refuses_to_rename_to_the_username_of_another_user(boss, alice, bob, username, status):
+    response = rename_in_admin(boss, bob, username)
+
+    assert response.status_code == status
+    if status == 200:
+        assert errors(response)["username"] == TAKEN
+    bob.refresh_from_db()
+    assert bob.username == (username if status == 302 else "bob")
+
+
+def test_admin_edits_a_user_whose_username_differs_only_by_case(boss, bob):
+    User.objects.create_user("Bob")
+
+    assert rename_in_admin(boss, bob, "bob").status_code == 302
 
 
 def test_admin_adds_a_user(api):
@@ -109,11 +131,7 @@ def test_admin_refuses_an_invisible_username(bob):
 
 
 def test_admin_refuses_to_rename_to_an_invisible_username(boss, bob):
-    form = {"username": "\u3164", "date_joined_0": "2040-05-01", "date_joined_1": "19:00:00"}
-
-    response = boss.post(f"/admin/auth/user/{bob.pk}/change/", form)
-
-    assert errors(response)["username"] == INVISIBLE
+    assert errors(rename_in_admin(boss, bob, "\u3164"))["username"] == INVISIBLE
 
 
 @pytest.mark.parametrize("username", ["日本", "محمد", "สมชาย", "नमन", "élodie", "e\u0301lodie"])
