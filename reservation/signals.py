@@ -15,13 +15,16 @@ from reservation.models import Reservation
 def cancel_reservations(instance: User, origin: Any, **kwargs: Any) -> None:
     """Cancel the reservations of a user who is about to be deleted, in the same transaction.
 
-    For a queryset of users, the signal of the first user locks the events of all users, in the order of the event ids.
+    If a queryset of users is deleted, the events of all of them are locked with the first user, in the order of their
+    ids. Repeated for each user, that would take quadratic time.
     """
-    if isinstance(origin, QuerySet) and origin.model is type(instance) and not hasattr(origin, "events_are_locked"):
-        of_all = Reservation.objects.filter(user__in=origin)
-        Event.objects.filter(pk__in=of_all.values("event_id")).lock()
-        # Lock once for each deletion. Repeated for each user, it would take quadratic time.
-        origin.events_are_locked = True  # type: ignore[attr-defined]
+    if isinstance(origin, QuerySet) and origin.model is type(instance):
+        # Django deletes the users in the order of their ids. If the order begins again, the same queryset is deleted
+        # once more, for example after a rollback.
+        if instance.pk <= getattr(origin, "last_deleted_user", instance.pk):
+            of_all = Reservation.objects.filter(user__in=origin)
+            Event.objects.filter(pk__in=of_all.values("event_id")).lock()
+        origin.last_deleted_user = instance.pk  # type: ignore[attr-defined]
     held = Reservation.objects.filter(user=instance)
     if held.exists():
         held.delete()

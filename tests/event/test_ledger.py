@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from event.exceptions import CapacityBelowReserved
-from event.models import Event
+from event.models import Event, EventQuerySet
 from eventmanagement.database.errors import violates
 from reservation.models import Reservation
 from tests.ledger import assert_balanced, seats_left
@@ -308,6 +308,27 @@ def test_events_are_locked_in_order_before_anything_is_deleted(bob, event, delet
     assert 'FROM "event_event"' in statements[lock]
     assert "ASC FOR NO KEY UPDATE" in statements[lock]
     assert lock < deletion
+
+
+def test_events_of_users_are_locked_together_each_time_a_queryset_is_deleted(people, alice, event_of, monkeypatch):
+    users = people(2)
+    # In the opposite order of the users.
+    events = [event_of(alice), event_of(alice)]
+    for user, each in zip(users, reversed(events), strict=True):
+        Reservation.objects.book(user=user, event_id=each.pk)
+    locks = []
+    lock = EventQuerySet.lock
+    monkeypatch.setattr(EventQuerySet, "lock", lambda events: locks.append(lock(events)) or locks[-1])
+    queryset = User.objects.filter(username__startswith="person")
+
+    with transaction.atomic():
+        queryset.delete()
+        transaction.set_rollback(True)
+    queryset.delete()
+
+    together = [each.pk for each in events]
+    assert locks.count(together) == 2
+    assert locks.index(together) == 0
 
 
 def rename(event, **changes):
