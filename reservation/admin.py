@@ -25,6 +25,7 @@ from eventmanagement.refusals import Refusal
 from eventmanagement.serving.admin import ModelAdmin, delete_selected
 from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation, ReservationQuerySet
+from reservation.signals import lock_users
 
 # How many related rows a page lists. Below them is a link to the full list.
 MAX_ROWS = 20
@@ -252,6 +253,7 @@ class UserAdmin(RegisteredUserAdmin):  # type: ignore[misc, valid-type]
     def delete_queryset(self, request: HttpRequest, users: QuerySet[User]) -> None:
         """Cancel all reservations first. Cancelled user by user, many for the same event would take quadratic time."""
         ids = [user.pk for user in users]
+        lock_users(User.objects.filter(pk__in=ids))
         Reservation.objects.filter(user__in=ids).delete()
         User.objects.filter(pk__in=ids).delete()
 

@@ -15,11 +15,11 @@ from authentication.models import AttemptWindow
 from authentication.tokens import MAX_ATTEMPTS
 from event.models import Event
 from eventmanagement.environment import rate
-from reservation.models import Reservation
-from tests.admin import signed_in
+from reservation.models import Reservation, ReservationQuerySet
+from tests.admin import delete_selected, signed_in
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, begin, book, seats_left
-from tests.races import race
+from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
 
 PASSWORD = "correct horse battery"
 WRONG = {"password": ["The password is wrong."]}
@@ -291,7 +291,43 @@ def test_attempts_are_limited(client, dave, event):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_concurrent_deletions_delete_one_account(client, bob, event):
+@on_postgresql
+@pytest.mark.parametrize("kind", ["page", "action"])
+def test_deletion_in_the_admin_at_the_same_time_does_not_deadlock(client, boss, dave, event, monkeypatch, kind):
+    """Both lock the user, then the event."""
+    book(event, dave)
+    begun = threading.Event()
+    cancel = ReservationQuerySet.delete
+
+    def cancel_and_wait_for_the_other(reservations):
+        cancelled = cancel(reservations)
+        if not begun.is_set():
+            begun.set()
+            wait_for_blocked_session()
+        return cancelled
+
+    def delete_in_admin():
+        if kind == "action":
+            return delete_selected(boss, "auth_user", [dave])
+        return boss.post(f"/admin/auth/user/{dave.pk}/delete/", {"post": "yes"}, follow=True)
+
+    def delete_by_oneself():
+        begun.wait(RACE_TIMEOUT)
+        return delete(client)
+
+    monkeypatch.setattr(ReservationQuerySet, "delete", cancel_and_wait_for_the_other)
+
+    in_admin, by_oneself = race([delete_in_admin, delete_by_oneself])
+
+    assert "success" in in_admin.text
+    # The password can't be right any more.
+    assert by_oneself.status_code == 400
+    assert not User.objects.filter(pk=dave.pk).exists()
+    assert_balanced()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deletions_at_once_delete_one_account(client, bob, event):
     book(event, bob)
 
     outcomes = race([lambda: delete(client).status_code] * 4)
