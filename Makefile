@@ -26,8 +26,9 @@ help: ## List these targets
 
 run: export DEBUG := $(or $(DEBUG),true)
 run: .venv/main ## Serve the API with DEBUG on SQLite. Options: PORT=8001, DEMO=1 (demo data), PYTHON=python3.14
-	@case "$$PORT" in ''|*[!0-9]*) echo "PORT=$$PORT is not a port number. Choose one: make run PORT=8001"; exit 1;; esac
-	@.venv/bin/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2>/dev/null \
+	@.venv/bin/python -c 'import os; assert 1 <= int(os.environ["PORT"]) <= 65535' 2>/dev/null \
+		|| { echo "PORT=$$PORT is not a port number. Choose one: make run PORT=8001"; exit 1; }
+	@.venv/bin/python -c 'import os, socket; socket.create_server(("127.0.0.1", int(os.environ["PORT"])))' 2>/dev/null \
 		|| { echo 'Port $(PORT) is in use or not allowed. Choose another one: make run PORT=8001'; exit 1; }
 	@.venv/bin/python manage.py migrate --verbosity 0
 	$(if $(filter-out 0 false,$(DEMO)),@.venv/bin/python manage.py seed_demo)

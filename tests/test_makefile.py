@@ -1,4 +1,4 @@
-"""``make`` without a target lists the targets."""
+"""``make`` lists its targets, and ``make run`` checks the port."""
 
 import re
 import shutil
@@ -19,3 +19,15 @@ def test_make_lists_every_target_with_its_purpose():
     listed = re.findall(r"^make ([\w-]+) +\S.+$", done.stdout, re.MULTILINE)
     assert listed == phony.split()
     assert len(done.stdout.splitlines()) == len(listed)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="this needs make")
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "80x"])
+def test_run_says_that_a_port_is_no_port(port):
+    # With --old-file, make does not install the packages.
+    command = ["make", "--old-file=.venv/main", "run", f"PORT={port}"]
+
+    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 2
+    assert done.stdout == f"PORT={port} is not a port number. Choose one: make run PORT=8001\n"
