@@ -120,6 +120,9 @@ def open_everything(page: Page) -> None:
         opened(page, operation)
     execute(page, "event_list")
     execute(page, "signup")
+    # The button "Reset" appears when the example has been changed.
+    opened(page, "signup").locator("textarea").fill("{}")
+    expect(page.get_by_role("button", name="Reset")).to_be_visible()
     for summary in page.locator(".folded-headers > summary").all():
         summary.click()
 
