@@ -8,7 +8,7 @@ from django.core.management import call_command
 from playwright.sync_api import Locator, Page, expect
 
 from event.models import Event
-from tests.browser.conftest import PHONE
+from tests.browser.conftest import LAPTOP, PHONE
 from tests.ledger import book, seats_left
 
 PASSWORD = "correct-horse-battery"
@@ -88,6 +88,17 @@ def test_phone_shows_when_events_start_and_what_is_wrong(admin, event, bob, caro
 
     expect(admin.locator(".error-summary")).to_be_in_viewport(ratio=1)
     expect(admin.locator(".error-summary")).to_contain_text("Capacity: The capacity can't be less")
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_long_title_leaves_the_other_columns_on_the_screen(admin, event_of, bob, size):
+    event_of(bob, title="x" * 200)
+    admin.set_viewport_size(size)
+
+    admin.goto("/admin/event/event/")
+
+    expect(admin.locator("#result_list td.field-start_time")).to_be_in_viewport(ratio=1)
+    expect(admin.locator("#result_list td.field-booked")).to_be_in_viewport(ratio=1)
 
 
 def test_organizer_cancels_one(admin, event, bob):
