@@ -9,7 +9,7 @@ from django.http import HttpResponse, HttpResponseNotModified
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.exceptions import ValidationError
-from rest_framework.renderers import BaseRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -32,7 +32,10 @@ class SchemaView(APIView):
         renderers = super().get_renderers()
         asked = self.request.query_params.get("format")
         # The plain media types come last. Browsers show them, but download the others.
-        return [renderer for renderer in reversed(renderers) if renderer.format == asked] or renderers
+        if asked is None:
+            return renderers
+        # The response to an unknown format is an error, which is JSON as in the API.
+        return [renderer for renderer in reversed(renderers) if renderer.format == asked] or [JSONRenderer()]
 
     def get(self, request: Request) -> HttpResponse:
         renderer = request.accepted_renderer

@@ -87,11 +87,13 @@ def test_document_is_served_in_the_format_of_the_query(api, accept, asked):
     assert read(response.text)["openapi"] == "3.1.1"
 
 
+@pytest.mark.parametrize("accept", ["*/*", "text/html", "application/yaml", "application/json"])
 @pytest.mark.parametrize("asked", ["", "xml", "JSON", "x" * 5000])
-def test_unknown_format_of_the_document_is_400(api, asked):
-    response = api.get("/schema/", {"format": asked}, headers={"accept": "application/json"})
+def test_unknown_format_of_the_document_is_400_in_json(api, accept, asked):
+    response = api.get("/schema/", {"format": asked}, headers={"accept": accept})
 
     assert response.status_code == 400
+    assert response["Content-Type"] == "application/json"
     assert response.json() == {"format": ["Choose json or yaml."]}
 
 
