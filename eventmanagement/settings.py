@@ -124,6 +124,9 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+# After a login to the admin from a page that is not part of it.
+LOGIN_REDIRECT_URL = "admin:index"
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False

@@ -69,7 +69,13 @@ class NormalizedCharField(CharField):
 
 
 class EmailField(CheckLengthFirstMixin, serializers.EmailField):
-    """REST framework's EmailField, which checks the length first."""
+    """REST framework's EmailField, which checks the length first, and refuses invisible characters."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text: str = super().to_internal_value(data)
+        if not text.isprintable():
+            self.fail("invalid")
+        return text
 
 
 class DateTimeField(serializers.DateTimeField):

@@ -14,7 +14,7 @@ MAX_STRUCTURAL_CHARACTERS = 50_000
 
 
 class JSONParser(parsers.JSONParser):
-    """Parses JSON. Raises ParseError for too many structural characters or too deep nesting."""
+    """Parses JSON. Raises ParseError for too many structural characters, nesting or digits."""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -26,3 +26,8 @@ class JSONParser(parsers.JSONParser):
             return super().parse(BytesIO(body), media_type, parser_context)
         except RecursionError:
             raise ParseError("JSON parse error - nested too deeply") from None
+        except ParseError as error:
+            if "sys.set_int_max_str_digits" in str(error.detail):
+                # Python's message is advice for the programmer.
+                raise ParseError("JSON parse error - a number has too many digits") from None
+            raise

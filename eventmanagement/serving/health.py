@@ -11,6 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, JsonResponse
 from django.urls import resolve
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
 from eventmanagement.serving.middleware import error_response, unavailable_response
 
@@ -23,11 +24,15 @@ Migration = tuple[str, str]
 migrations_are_applied = threading.Event()
 
 
+@csrf_exempt
+@require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     """Return 200 if the process responds. Does not query the database."""
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
+@require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Return 200 if the database responds and has all migrations, otherwise 503.
 

@@ -46,7 +46,18 @@ def test_email_can_be_removed(as_user, bob, routes):
 
 
 @pytest.mark.parametrize(
-    "value", ["not an address", "x" * 250 + "@example.org", None, [], {}, True, "nul\0@example.org"]
+    "value",
+    [
+        "not an address",
+        "x" * 250 + "@example.org",
+        None,
+        [],
+        {},
+        True,
+        "nul\0@example.org",
+        "a@b.cc\u200b",
+        "a\u202eb@b.cc",
+    ],
 )
 def test_bad_email_is_refused(as_user, bob, routes, value):
     response = as_user(bob).patch(routes.me, {"email": value})

@@ -488,3 +488,9 @@ def test_errors_of_rest_framework_have_its_codes(api, as_user, bob, event, route
 
 def test_field_errors_have_no_code(as_user, bob, routes):
     assert as_user(bob).post(routes.reservations, {}).json() == {"event_id": ["This field is required."]}
+
+
+def test_number_with_too_many_digits_is_told_without_advice_for_programmers(api):
+    response = api.post(LONG.login, b'{"username": %s}' % (b"9" * 5000), content_type="application/json")
+
+    assert response.json() == {"detail": "JSON parse error - a number has too many digits", "code": "parse_error"}

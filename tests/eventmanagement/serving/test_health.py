@@ -5,6 +5,7 @@ import threading
 import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
 
 from eventmanagement.serving import health
 
@@ -116,3 +117,11 @@ def test_check_for_missing_migrations_is_cheap(client, applied, monkeypatch, dja
     # One for the database, one to find the table and one for its rows.
     with django_assert_max_num_queries(3):
         client.get("/readyz")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_checks_are_read_only(path):
+    client = Client(enforce_csrf_checks=True)
+
+    assert client.post(path).status_code == 405
+    assert client.head(path).status_code == 200
