@@ -182,6 +182,8 @@ def simplify(schema: dict[str, Any]) -> None:
     schema.pop("pattern", None)
     # drf-spectacular uses this keyword for its example of a page. OpenAPI 3.1 has deprecated it.
     schema.pop("example", None)
+    # A generator for TypeScript would require a field with a default in requests, and a PATCH applies no defaults.
+    schema.pop("default", None)
     if schema.get("oneOf", [])[1:] == [EMPTY_STRING]:
         # A string that may be empty. An empty string does not have the format.
         string, _ = schema.pop("oneOf")

@@ -9,7 +9,7 @@ from client.api.events import event_create, event_list
 from client.api.reservations import reservation_cancel, reservation_create
 from client.models import (
     Account,
-    AccountRequest,
+    SignupRequest,
     AlreadyReservedError,
     CredentialsRequest,
     Event,
@@ -28,7 +28,7 @@ USERNAME, PASSWORD = "python", "correct-horse-battery"
 
 def main() -> None:
     anonymous = Client(base_url=API, raise_on_unexpected_status=True)
-    account = signup.sync(client=anonymous, body=AccountRequest(username=USERNAME, password=PASSWORD))
+    account = signup.sync(client=anonymous, body=SignupRequest(username=USERNAME, password=PASSWORD))
     assert isinstance(account, Account)
     assert account.email == ""
     token = login.sync(client=anonymous, body=CredentialsRequest(username=USERNAME, password=PASSWORD))

@@ -239,6 +239,15 @@ def test_email_may_be_empty(name):
     assert email == {"type": "string", "maxLength": 254, "title": "Email address"}
 
 
+@pytest.mark.parametrize("name", ["EventRequest", "PatchedEventRequest"])
+def test_optional_field_has_no_default(name):
+    """A generator would require it in requests."""
+    schema = document()["components"]["schemas"][name]
+
+    assert "default" not in schema["properties"]["description"]
+    assert "description" not in schema.get("required", [])
+
+
 def test_docstrings_are_not_published():
     for name, schema in document()["components"]["schemas"].items():
         assert "description" not in schema or name.endswith(("Error", "FieldErrors"))
