@@ -9,7 +9,6 @@ from client.api.events import event_create, event_list
 from client.api.reservations import reservation_cancel, reservation_create
 from client.models import (
     Account,
-    SignupRequest,
     AlreadyReservedError,
     CredentialsRequest,
     Event,
@@ -19,6 +18,7 @@ from client.models import (
     FieldErrors,
     Reservation,
     ReservationRequest,
+    SignupRequest,
     Token,
 )
 
