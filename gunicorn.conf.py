@@ -18,6 +18,9 @@ cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 workers_asked_for = env.number("WEB_CONCURRENCY", str(cores), lowest=1, highest=9999)
 workers = min(workers_asked_for, 2 * cores)
 threads = sum(THREADS.values())
+# The connections of all workers must fit PostgreSQL's limit: 100 by default, some of them reserved. Each worker has one
+# more for /readyz.
+os.environ.setdefault("DATABASE_POOL_SIZE", str(max(1, min(threads, 90 // workers - 1))))
 # The maximum number of client connections of one worker. Together with the database connections, it stays below
 # 1,024, the usual limit on open files of a process.
 worker_connections = 900

@@ -31,8 +31,10 @@ POSTGRESQL_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# Django's options, which a URL may have besides the parameters of libpq. The option "pool" is missing because Django's
-# connection pool does not work with persistent connections.
+# Options of the connection pool, in seconds: how long a request waits for a connection before it gets 503, and after
+# how long an idle connection is closed.
+POOL = {"timeout": 5, "max_idle": 60}
+# The parameters that a URL may have besides those of libpq: Django's options. Not "pool": DATABASE_POOL_SIZE sets it.
 DJANGO_PARAMETERS = {"assume_role", "currentSchema", "isolation_level", "prepare_threshold", "server_side_binding"}
 SQLITE_PARAMETERS = {"init_command", "timeout", "transaction_mode"}
 # libpq's parameters that a URL may not have. The URL's path sets dbname. With replication, queries don't work.
@@ -99,6 +101,20 @@ def postgres_duration(value: str) -> str:
     if not match or int(match[1]) * MILLISECONDS[match[2]] > MAX_TIMEOUT_MS:
         raise EnvValidationError(f"{value!r} must be a duration such as 500ms, 3s or 1min, at most 24 days.", [value])
     return value
+
+
+def milliseconds(duration: str) -> int:
+    """Return the length of a duration in PostgreSQL's format."""
+    unit = duration.lstrip("0123456789")
+    return int(duration.removesuffix(unit)) * MILLISECONDS[unit]
+
+
+@env.parser_for("database_wait")
+def database_wait(value: str, *, statement_timeout: str) -> float:
+    """Parse a duration that is longer than the statement timeout. Returns seconds."""
+    if milliseconds(postgres_duration(value)) <= milliseconds(statement_timeout):
+        raise EnvValidationError(f"{value!r} must be longer than STATEMENT_TIMEOUT, {statement_timeout}.", [value])
+    return milliseconds(value) / 1000
 
 
 @env.parser_for("hosts")
@@ -177,10 +193,11 @@ def _is_host(text: str) -> bool:
 
 
 @env.parser_for("database")
-def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[str, Any]:
+def database(value: str, *, lock_timeout: str, statement_timeout: str, pool_size: int) -> dict[str, Any]:
     """Parse the URL of a PostgreSQL or SQLite database. The test suite runs on both.
 
-    The timeouts apply to PostgreSQL: the maximum wait for a lock, and the maximum duration of a statement.
+    The rest applies to PostgreSQL: the maximum wait for a lock, the maximum duration of a statement, and the maximum
+    number of connections of this process. With ``pool_size`` 0, each thread keeps a connection of its own.
     """
     try:
         config: dict[str, Any] = {**dj_database_url.parse(value)}
@@ -191,7 +208,7 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str) -> dict[s
     if config["ENGINE"] == POSTGRESQL:
         config["ENGINE"] = "eventmanagement.database.postgresql"
         _check_parameters(value, _postgresql_parameters(config))
-        _set_up_postgresql(config, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
+        _set_up_postgresql(config, pool_size, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     elif config["ENGINE"] == SQLITE:
         _check_parameters(value, SQLITE_PARAMETERS)
         _set_up_sqlite(config)
@@ -224,8 +241,8 @@ def _check_parameters(url: str, known: set[str]) -> None:
         seen.add(name)
 
 
-def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
-    """Use persistent connections with health checks, and set the timeouts."""
+def _set_up_postgresql(config: dict[str, Any], pool_size: int, **limits: str) -> None:
+    """Keep connections open, in a pool or in each thread, check them before use, and set the timeouts."""
     options = config.setdefault("OPTIONS", {})
     # A process that hangs in the middle of a transaction keeps its row locks. Limit that to the same time as a
     # statement, after which PostgreSQL ends the transaction.
@@ -239,7 +256,10 @@ def _set_up_postgresql(config: dict[str, Any], **limits: str) -> None:
     options.setdefault("prepare_threshold", 0)
     for name, value in POSTGRESQL_OPTIONS.items():
         options.setdefault(name, value)
-    config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    if pool_size:
+        options["pool"] = POOL | {"max_size": pool_size}
+    else:
+        config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 
 
 def _set_up_sqlite(config: dict[str, Any]) -> None:

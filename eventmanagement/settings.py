@@ -9,7 +9,7 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from pythonjsonlogger.core import RESERVED_ATTRS
 
-from eventmanagement.environment import env
+from eventmanagement.environment import env, milliseconds
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # The project's metadata; its version is used in the OpenAPI document and in ETags.
@@ -89,14 +89,22 @@ TEMPLATES = [
     },
 ]
 
+STATEMENT_TIMEOUT = env.postgres_duration("STATEMENT_TIMEOUT", "15s")
 DATABASES = {
     "default": env.database(
         "DATABASE_URL",
         f"sqlite:///{BASE_DIR / 'db.sqlite3'}",
         lock_timeout=env.postgres_duration("LOCK_TIMEOUT", "3s"),
-        statement_timeout=env.postgres_duration("STATEMENT_TIMEOUT", "15s"),
+        statement_timeout=STATEMENT_TIMEOUT,
+        # gunicorn.conf.py sets the default for the service. Management commands keep one connection.
+        pool_size=env.int("DATABASE_POOL_SIZE", 0, validate=validate.Range(min=0)),
     )
 }
+# How long the client waits for a server that sends nothing, for example one that is frozen. Longer than
+# STATEMENT_TIMEOUT, after which a server that works ends the statement itself. In seconds.
+DATABASE_WAIT = env.database_wait(
+    "DATABASE_WAIT", f"{milliseconds(STATEMENT_TIMEOUT) + 2000}ms", statement_timeout=STATEMENT_TIMEOUT
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # In bytes: the maximum size of a JSON body. The JSON parser also limits the number of values, and forms have lower

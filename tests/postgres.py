@@ -10,6 +10,7 @@ import glob
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ SETTINGS = [
     "BOOKING_LOCK_TIMEOUT",
     "CORS_ALLOWED_ORIGINS",
     "CSRF_TRUSTED_ORIGINS",
+    "DATABASE_POOL_SIZE",
+    "DATABASE_WAIT",
     "DEBUG",
     "EVENTS_PUBLIC",
     "KEEPALIVE",
@@ -119,6 +122,21 @@ class Cluster:
         """Stop the server. Mode "fast" disconnects its clients; "immediate" simulates a crash."""
         self._run("pg_ctl", "stop", "-D", self.data, "-m", mode)
         self.process.wait()
+
+    def freeze(self) -> None:
+        """Stop all processes of the server where they are. Its kernel still accepts and acknowledges data."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        # The parent first when it stops, so that it starts no others.
+        for pid in [self.process.pid, *map(int, children.read_text().split())]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def remove(self) -> None:
         """Stop the server if it is running, and delete its files."""

@@ -92,5 +92,6 @@ def read_timeout() -> Iterator[None]:
 def lift_time_limit(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Disable the timeouts for statements and idle transactions in a migration (for ``RunPython``)."""
     if schema_editor.connection.vendor == "postgresql":
+        schema_editor.connection.connection.wait_timeout = None
         schema_editor.execute("SET LOCAL statement_timeout = 0")
         schema_editor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")

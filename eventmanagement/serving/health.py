@@ -13,6 +13,7 @@ from django.urls import resolve
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from eventmanagement.database.readiness import readiness_connection
 from eventmanagement.serving.middleware import error_response, unavailable_response
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
     If the database does not respond, the middleware returns the 503.
     """
-    with connection.cursor() as cursor:
+    with readiness_connection().cursor() as cursor:
         cursor.execute("SELECT 1")
     if not migrations_are_applied.is_set():
         if missing := missing_migrations():

@@ -1,14 +1,18 @@
 """Django's PostgreSQL backend, with prepared statements and a health check that needs no query."""
 
-import select
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
+import psycopg
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 from psycopg import Error
 from psycopg.errors import FeatureNotSupported
 from psycopg.pq import TransactionStatus
 
 from eventmanagement.database.postgresql import Prepared
+from eventmanagement.database.postgresql.connection import Connection
+from eventmanagement.database.postgresql.pool import Pool, is_silent
 
 if TYPE_CHECKING:
     # django-stubs lacks Django's, which is a subclass of this one.
@@ -45,20 +49,32 @@ class Cursor(ServerBindingCursor):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    # Django opens connections with ``Database.connect``, and looks up psycopg's exceptions in it.
+    Database = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})
+
+    @property
+    def pool(self) -> Pool | None:
+        """The pool of this process, or None without the option ``pool``."""
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if self.alias == NO_DB_ALIAS or not options:
+            return None
+        if self.alias not in self._connection_pools:
+            # If two threads get here at once, both use the pool of the first.
+            self._connection_pools.setdefault(self.alias, Pool(self._open, **options))
+        return self._connection_pools[self.alias]
+
+    def _open(self) -> Connection:
+        connection = Connection.connect(**self.get_connection_params(), autocommit=True)
+        try:
+            self._configure_connection(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def get_connection_params(self) -> dict[str, Any]:
         return super().get_connection_params() | {"cursor_factory": Cursor}
 
     def is_usable(self) -> bool:
-        """Return whether the connection still works.
-
-        PostgreSQL normally sends nothing to an idle client unless it closes the connection. So the socket of an idle
-        connection is polled: if nothing has arrived, the connection is usable. Otherwise Django's check runs a query.
-        """
-        return self._is_idle_and_silent() or super().is_usable()
-
-    def _is_idle_and_silent(self) -> bool:
-        if self.connection is None or self.connection.info.transaction_status != TransactionStatus.IDLE:
-            return False
-        arrivals = select.poll()
-        arrivals.register(self.connection.fileno(), select.POLLIN)
-        return not arrivals.poll(0)
+        """Return whether the connection still works. If the server has sent something, Django's check runs a query."""
+        return (self.connection is not None and is_silent(self.connection)) or super().is_usable()

@@ -1,0 +1,26 @@
+"""The database connection of the readiness check."""
+
+import threading
+
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+# In seconds: how long the check waits for a server that sends nothing.
+READINESS_WAIT = 3
+
+_of_thread = threading.local()
+
+
+def readiness_connection() -> BaseDatabaseWrapper:
+    """Return a connection outside of the pool, so that a busy pool does not make the service unready."""
+    if getattr(connection, "pool", None) is None:
+        return connection
+    own: BaseDatabaseWrapper | None = getattr(_of_thread, "connection", None)
+    if own is None:
+        own = _of_thread.connection = connection.copy()
+        own.settings_dict["OPTIONS"].pop("pool")
+        own.settings_dict |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    own.close_if_unusable_or_obsolete()
+    own.ensure_connection()
+    own.connection.wait_timeout = READINESS_WAIT
+    return own
