@@ -5,13 +5,14 @@ import os
 from typing import Any
 
 from eventmanagement.environment import env
+from eventmanagement.serving.drain import drain_before_stop
 from eventmanagement.serving.lanes import THREADS
 
 wsgi_app = "eventmanagement.wsgi"
 bind = f"127.0.0.1:{env.number('PORT', '8000', lowest=1, highest=65535)}"
 
 # A request spends most of its time waiting for the database, so each worker has several threads. One
-# worker per core lets Python code run in parallel. Each thread that uses the database keeps its own connection.
+# worker per core lets Python code run in parallel. The threads share the connections of a pool.
 worker_class = "eventmanagement.serving.worker.Worker"
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # gunicorn itself reads WEB_CONCURRENCY too, before this file, and ends with a ValueError if it is not a number.
@@ -30,6 +31,8 @@ preload_app = True
 # The worker buffers each complete response before it sends it, so sendfile() can't be used.
 sendfile = False
 
+# Seconds between SIGTERM and the beginning of the stop, in which /readyz returns 503.
+drain_seconds = env.number("DRAIN_SECONDS", "0", lowest=0, highest=3600)
 # Seconds that running requests may take to finish when the server shuts down.
 graceful_timeout = 20
 # Seconds without a heartbeat after which a worker is considered hung and is replaced.
@@ -63,6 +66,10 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Exclude the loaded objects from garbage collection in the workers, which would copy shared memory pages."""
+    """Set up draining. Exclude the loaded objects from garbage collection in the workers.
+
+    Garbage collection would copy the memory pages that the workers share.
+    """
+    drain_before_stop(server, drain_seconds)
     gc.collect()
     gc.freeze()

@@ -193,11 +193,14 @@ def _is_host(text: str) -> bool:
 
 
 @env.parser_for("database")
-def database(value: str, *, lock_timeout: str, statement_timeout: str, pool_size: int) -> dict[str, Any]:
+def database(
+    value: str, *, lock_timeout: str, statement_timeout: str, pool_size: int, is_pooled: bool
+) -> dict[str, Any]:
     """Parse the URL of a PostgreSQL or SQLite database. The test suite runs on both.
 
     The rest applies to PostgreSQL: the maximum wait for a lock, the maximum duration of a statement, and the maximum
     number of connections of this process. With ``pool_size`` 0, each thread keeps a connection of its own.
+    ``is_pooled`` means that PgBouncer in transaction mode is between the service and PostgreSQL.
     """
     try:
         config: dict[str, Any] = {**dj_database_url.parse(value)}
@@ -208,7 +211,14 @@ def database(value: str, *, lock_timeout: str, statement_timeout: str, pool_size
     if config["ENGINE"] == POSTGRESQL:
         config["ENGINE"] = "eventmanagement.database.postgresql"
         _check_parameters(value, _postgresql_parameters(config))
-        _set_up_postgresql(config, pool_size, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
+        limits = {
+            "lock_timeout": milliseconds(lock_timeout),
+            "statement_timeout": milliseconds(statement_timeout),
+            # A process that hangs in the middle of a transaction keeps its row locks. Limit that to the same time as a
+            # statement, after which PostgreSQL ends the transaction.
+            "idle_in_transaction_session_timeout": milliseconds(statement_timeout),
+        }
+        _set_up_postgresql(config, limits, pool_size, is_pooled)
     elif config["ENGINE"] == SQLITE:
         _check_parameters(value, SQLITE_PARAMETERS)
         _set_up_sqlite(config)
@@ -241,15 +251,17 @@ def _check_parameters(url: str, known: set[str]) -> None:
         seen.add(name)
 
 
-def _set_up_postgresql(config: dict[str, Any], pool_size: int, **limits: str) -> None:
+def _set_up_postgresql(config: dict[str, Any], limits: dict[str, int], pool_size: int, is_pooled: bool) -> None:
     """Keep connections open, in a pool or in each thread, check them before use, and set the timeouts."""
     options = config.setdefault("OPTIONS", {})
-    # A process that hangs in the middle of a transaction keeps its row locks. Limit that to the same time as a
-    # statement, after which PostgreSQL ends the transaction.
-    limits["idle_in_transaction_session_timeout"] = limits["statement_timeout"]
-    switches = [f"-c {name}={value}" for name, value in limits.items()]
-    # Options from the URL come last and take precedence.
-    options["options"] = " ".join([*switches, options.get("options", "")]).strip()
+    if is_pooled:
+        # PgBouncer refuses or ignores startup options, so the backend sets the limits in another way
+        # (database/postgresql/pooler.py). A server-side cursor would outlive its transaction.
+        config |= {"SESSION_LIMITS": limits, "DISABLE_SERVER_SIDE_CURSORS": True}
+    else:
+        switches = [f"-c {name}={value}" for name, value in limits.items()]
+        # Options from the URL come last and take precedence.
+        options["options"] = " ".join([*switches, options.get("options", "")]).strip()
     # Server-side binding sends parameters separately from the SQL, so that a prepared statement can be reused. The
     # cursor decides which statements to prepare (postgresql/base.py). Without a threshold psycopg prepares none.
     options.setdefault("server_side_binding", True)

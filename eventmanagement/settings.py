@@ -97,7 +97,8 @@ DATABASES = {
         lock_timeout=env.postgres_duration("LOCK_TIMEOUT", "3s"),
         statement_timeout=STATEMENT_TIMEOUT,
         # gunicorn.conf.py sets the default for the service. Management commands keep one connection.
-        pool_size=env.int("DATABASE_POOL_SIZE", 0, validate=validate.Range(min=0)),
+        pool_size=env.number("DATABASE_POOL_SIZE", "0", lowest=0, highest=1000),
+        is_pooled=env.boolean("DATABASE_POOLED", "false"),
     )
 }
 # How long the client waits for a server that sends nothing, for example one that is frozen. Longer than

@@ -23,7 +23,8 @@ GUNICORN = Path(sys.executable).parent / "gunicorn"
 CROWD = """
 from django.contrib.auth.models import User
 from rest_framework.authtoken.models import Token
-crowd = User.objects.bulk_create(User(username=f"person{{n}}") for n in range({count}))
+first = User.objects.count()
+crowd = User.objects.bulk_create(User(username=f"person{{n}}") for n in range(first, first + {count}))
 print(*[Token.objects.create(user=person).key for person in crowd])
 """
 

@@ -5,7 +5,6 @@ import threading
 from functools import cache
 from http import HTTPStatus
 
-from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, JsonResponse
@@ -14,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from eventmanagement.database.readiness import readiness_connection
+from eventmanagement.serving.drain import is_draining
 from eventmanagement.serving.middleware import error_response, unavailable_response
 
 logger = logging.getLogger(__name__)
@@ -35,10 +35,12 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @csrf_exempt
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Return 200 if the database responds and has all migrations, otherwise 503.
+    """Return 200 if the database responds and has all migrations, and the service is not about to stop; otherwise 503.
 
     If the database does not respond, the middleware returns the 503.
     """
+    if is_draining():
+        return unavailable_response(detail="The server is about to stop.")
     with readiness_connection().cursor() as cursor:
         cursor.execute("SELECT 1")
     if not migrations_are_applied.is_set():
@@ -55,7 +57,7 @@ def missing_migrations() -> list[Migration]:
     Applied migrations that the code does not know are ignored: a newer release applied them. A squashed migration
     counts as applied if all migrations that it replaces are.
     """
-    applied = MigrationRecorder(connection).applied_migrations()
+    applied = MigrationRecorder(readiness_connection()).applied_migrations()
     return [
         migration
         for migration, replaced in known_migrations().items()

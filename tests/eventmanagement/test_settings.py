@@ -284,7 +284,7 @@ def test_timeouts_reach_the_database(read):
     ).DATABASES["default"]
 
     assert database["OPTIONS"]["options"] == (
-        "-c lock_timeout=500ms -c statement_timeout=15s -c idle_in_transaction_session_timeout=15s -c work_mem=8MB"
+        "-c lock_timeout=500 -c statement_timeout=15000 -c idle_in_transaction_session_timeout=15000 -c work_mem=8MB"
     )
 
 

@@ -1,5 +1,6 @@
 """Django's PostgreSQL backend, with prepared statements and a health check that needs no query."""
 
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -7,12 +8,13 @@ import psycopg
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 from psycopg import Error
-from psycopg.errors import FeatureNotSupported
+from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
 
 from eventmanagement.database.postgresql import Prepared
 from eventmanagement.database.postgresql.connection import Connection
 from eventmanagement.database.postgresql.pool import Pool, is_silent
+from eventmanagement.database.postgresql.pooler import set_limits
 
 if TYPE_CHECKING:
     # django-stubs lacks Django's, which is a subclass of this one.
@@ -20,27 +22,43 @@ if TYPE_CHECKING:
 else:
     from django.db.backends.postgresql.base import ServerBindingCursor
 
+# Errors that come before a prepared statement does anything: the type of a result column has changed; or the server
+# connection doesn't know the statement, or has another of the same name.
+NOT_EXECUTED = (FeatureNotSupported, InvalidSqlStatementName, DuplicatePreparedStatement)
+
 
 class Cursor(ServerBindingCursor):
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+    def execute(self, query: Any, params: Any = None, *, prepare: bool | None = None, **options: Any) -> Self:
         """Execute the query. Outside of a transaction, run a ``Prepared`` query as a prepared statement.
 
         PostgreSQL rejects a prepared statement if the type of a result column has changed. Here the statement is then
         prepared again. Within a transaction that error would abort the transaction, so nothing is prepared there.
         If the first execution of a prepared statement fails, psycopg forgets the statement but the server keeps it,
         so all prepared statements are deallocated.
+
+        Behind PgBouncer this may not help: it may run the statement on a server connection that doesn't know it, or
+        keep the old statement for the new one. Then this connection stops preparing.
         """
-        prepare = isinstance(query, Prepared) and self._is_in_autocommit()
+        if prepare is None:
+            prepare = isinstance(query, Prepared) and self._is_in_autocommit() and self.connection.may_prepare
         try:
-            return super().execute(query, params, **{"prepare": prepare} | options)
+            return super().execute(query, params, prepare=prepare, **options)
         except Error as error:
             if not prepare or not self._is_in_autocommit():
                 raise
-            # With prepare=True, psycopg also clears its own cache of prepared statements.
-            super().execute("DEALLOCATE ALL", prepare=True)
-            if not isinstance(error, FeatureNotSupported):
+            if not isinstance(error, NOT_EXECUTED):
+                self._forget_prepared()
                 raise
-            return super().execute(query, params, prepare=True)
+            if isinstance(error, FeatureNotSupported):
+                self._forget_prepared()
+                with suppress(FeatureNotSupported):
+                    return super().execute(query, params, prepare=True, **options)
+        self.connection.may_prepare = False
+        return super().execute(query, params, prepare=False, **options)
+
+    def _forget_prepared(self) -> None:
+        # With prepare=True, psycopg also clears its own cache of prepared statements.
+        super().execute("DEALLOCATE ALL", prepare=True)
 
     def _is_in_autocommit(self) -> bool:
         """Return whether the next statement is its own transaction."""
@@ -71,6 +89,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection.close()
             raise
         return connection
+
+    def _configure_connection(self, connection: Connection) -> bool:
+        if limits := self.settings_dict.get("SESSION_LIMITS"):
+            set_limits(connection, limits)
+        needs_commit: bool = super()._configure_connection(connection)
+        return needs_commit
 
     def get_connection_params(self) -> dict[str, Any]:
         return super().get_connection_params() | {"cursor_factory": Cursor}

@@ -25,6 +25,8 @@ class Connection(psycopg.Connection[Any]):
         super().__init__(*arguments, **options)
         # In seconds. None means no limit, for statements without a statement timeout, such as those of migrations.
         self.wait_timeout: float | None = settings.DATABASE_WAIT
+        # Whether prepared statements work (base.py).
+        self.may_prepare = True
         self._is_unreplicated = False
         self.add_notice_handler(self._notice)
 

@@ -1,0 +1,35 @@
+"""A stop that load balancers notice before it happens."""
+
+import mmap
+import os
+import signal
+import threading
+from typing import Any
+
+# One byte of memory that the master shares with its workers, because it exists before they are forked.
+_draining = mmap.mmap(-1, 1)
+
+
+def is_draining() -> bool:
+    """Return whether the service will stop soon. /readyz says so, and everything else is still served."""
+    return _draining[0] != 0
+
+
+def drain_before_stop(server: Any, seconds: int) -> None:
+    """Let gunicorn's master wait between SIGTERM and its graceful stop. A second SIGTERM stops at once.
+
+    Without this, the master closes its listening sockets first, and connections are refused until the load balancer's
+    next check.
+    """
+    stop = server.handle_term
+
+    def drain() -> None:
+        if not seconds or is_draining():
+            stop()
+        _draining[0] = 1
+        server.log.info("Stopping in %d seconds", seconds)
+        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.daemon = True
+        timer.start()
+
+    server.handle_term = drain
