@@ -75,9 +75,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 
 class Cluster:
-    """A temporary PostgreSQL server that listens only on a Unix socket in a private directory."""
+    """A temporary PostgreSQL server that listens only on a Unix socket in a private directory.
 
-    def __init__(self) -> None:
+    With ``primary``, it is a standby of that running server, named "standby" in its ``synchronous_standby_names``.
+    """
+
+    def __init__(self, primary: "Cluster | None" = None) -> None:
         # Not TMPDIR: the path of a Unix socket is limited to about a hundred characters.
         self.directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self.data = self.directory / "data"
@@ -93,7 +96,12 @@ class Cluster:
                 # initdb needs a named user. In a user namespace, this user is mapped to nobody.
                 nobody = pwd.getpwnam("nobody")
                 self.prefix = ["unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"]
-            self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", self.data)
+            if primary:
+                source = f"host={primary.directory} user=postgres application_name=standby"
+                options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+                self._run("pg_basebackup", f"--pgdata={self.data}", f"--dbname={source}", *options)
+            else:
+                self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", self.data)
         except BaseException:
             self.remove()
             raise
@@ -124,6 +132,10 @@ class Cluster:
         """Stop the server. Mode "fast" disconnects its clients; "immediate" simulates a crash."""
         self._run("pg_ctl", "stop", "-D", self.data, "-m", mode)
         self.process.wait()
+
+    def promote(self) -> None:
+        """Make a standby the primary, and wait until it is."""
+        self._run("pg_ctl", "promote", "-D", self.data)
 
     def freeze(self) -> None:
         """Stop all processes of the server where they are. Its kernel still accepts and acknowledges data."""
