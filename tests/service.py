@@ -49,7 +49,7 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str, body: An
 
 
 class Service:
-    """A server on a free port with the database of a cluster: gunicorn, or another one if its command is passed.
+    """A server on a free port with a database: gunicorn, or another one if its command is passed.
 
     ``{port}`` in the command is replaced by the port, which is also in the environment variable PORT. ``ready`` is a
     path that returns 200 when the service is ready.
@@ -57,7 +57,7 @@ class Service:
 
     def __init__(
         self,
-        cluster: Cluster,
+        database: Cluster | str,
         log: Path,
         command: Sequence[str | Path] = (GUNICORN,),
         ready: str = "/readyz",
@@ -68,7 +68,7 @@ class Service:
             self.port = free.getsockname()[1]
         inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
         self.environment = inherited | {
-            "DATABASE_URL": cluster.url,
+            "DATABASE_URL": database if isinstance(database, str) else database.url,
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
             **environment,
