@@ -1,3 +1,4 @@
+import os
 import runpy
 from types import SimpleNamespace
 
@@ -9,7 +10,9 @@ from tests.postgres import SETTINGS
 
 @pytest.fixture
 def read(monkeypatch):
-    """Load a settings file with only these environment variables."""
+    """Load a settings file with only these environment variables. Restores the environment afterwards."""
+    # gunicorn.conf.py sets a variable for the application.
+    monkeypatch.setattr(os, "environ", {**os.environ})
 
     def run(path="eventmanagement/settings.py", **environment):
         for name in [*SETTINGS, "DATABASE_URL", "SECRET_KEY", "WEB_CONCURRENCY", "PORT"]:

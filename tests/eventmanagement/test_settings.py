@@ -70,6 +70,11 @@ def test_development_needs_no_secret(read):
         ("SCRIPT_NAME", "/a b"),
         ("SCRIPT_NAME", "https://a.example/booking"),
         ("STATEMENT_TIMEOUT", "never"),
+        ("DATABASE_WAIT", "never"),
+        ("DATABASE_WAIT", "15s"),
+        ("DATABASE_POOL_SIZE", "-1"),
+        ("DATABASE_POOL_SIZE", "many"),
+        ("DATABASE_POOLED", "transaction"),
         ("STATEMENT_TIMEOUT", "35792min"),
         ("ALLOWED_HOSTS", ""),
         ("ALLOWED_HOSTS", " , "),
@@ -155,6 +160,7 @@ def test_defaults(read):
     assert defaults.BOOKING_LOCK_TIMEOUT == "1s"
     assert defaults.EVENTS_PUBLIC is True
     assert defaults.READ_TIMEOUT == "1500ms"
+    assert defaults.DATABASE_WAIT == 17
     assert defaults.ALLOWED_HOSTS == ["localhost", "127.0.0.1"]
     assert defaults.CORS_ALLOWED_ORIGINS == []
     assert defaults.CSRF_TRUSTED_ORIGINS == ["https://localhost", "https://127.0.0.1"]
@@ -206,6 +212,8 @@ def test_defaults(read):
             ["https://app.example", "http://localhost:3000", "http://[::1]:443"],
         ),
         ("READ_TIMEOUT", "900ms", "READ_TIMEOUT", "900ms"),
+        ("DATABASE_WAIT", "1min", "DATABASE_WAIT", 60),
+        ("STATEMENT_TIMEOUT", "500ms", "DATABASE_WAIT", 2.5),
         ("SCRIPT_NAME", "/booking", "STATIC_URL", "/booking/static/"),
         ("SCRIPT_NAME", "/a/b.c-d_e~f", "SESSION_COOKIE_PATH", "/a/b.c-d_e~f"),
         ("THROTTLE_EVENTS", "off", "THROTTLE_EVENTS", None),
@@ -341,7 +349,7 @@ def test_log_is_plain_text_only_with_debug(read, debug, formatter):
 
 
 def test_shared_objects_are_frozen(read):
-    read("gunicorn.conf.py").when_ready(None)
+    read("gunicorn.conf.py").when_ready(SimpleNamespace(handle_term=None))
     frozen = gc.get_freeze_count()
     gc.unfreeze()
 
@@ -353,3 +361,43 @@ def test_shared_objects_are_frozen(read):
 def test_gunicorn_refuses_nonsense(read, variable, value):
     with pytest.raises(EnvValidationError, match=f'"{variable}" invalid: .* must be a whole number from 1 to '):
         read("gunicorn.conf.py", **{variable: value})
+
+
+@pytest.mark.parametrize("value", ["", "-1", "1.5", "100000", "soon"])
+def test_drain_seconds_must_be_a_number(read, value):
+    with pytest.raises(EnvValidationError, match='"DRAIN_SECONDS" invalid'):
+        read("gunicorn.conf.py", DRAIN_SECONDS=value)
+
+
+@pytest.mark.parametrize(("cores", "workers", "size"), [(2, 2, 15), (13, 13, 5), (64, 90, 1)])
+def test_all_workers_together_fit_the_connections_of_postgresql(read, monkeypatch, cores, workers, size):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
+
+    read("gunicorn.conf.py", WEB_CONCURRENCY=str(workers))
+
+    assert os.environ["DATABASE_POOL_SIZE"] == str(size)
+
+
+def test_pool_size_can_be_set(read):
+    read("gunicorn.conf.py", DATABASE_POOL_SIZE="3")
+
+    assert os.environ["DATABASE_POOL_SIZE"] == "3"
+
+
+def test_pool_replaces_the_connections_of_threads(read):
+    url = "postgres://u:p@db/n"
+    pooled = read(SECRET_KEY="x", DATABASE_URL=url, DATABASE_POOL_SIZE="3").DATABASES["default"]
+    own = read(SECRET_KEY="x", DATABASE_URL=url).DATABASES["default"]
+
+    assert pooled["OPTIONS"]["pool"] == {"max_size": 3, "timeout": 5, "max_idle": 60}
+    assert pooled["CONN_MAX_AGE"] == 0
+    assert "pool" not in own["OPTIONS"]
+    assert own["CONN_MAX_AGE"] is None
+
+
+def test_pgbouncer_gets_no_startup_options(read):
+    database = read(SECRET_KEY="x", DATABASE_URL="postgres://u:p@db/n", DATABASE_POOLED="true").DATABASES["default"]
+
+    assert "options" not in database["OPTIONS"]
+    assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
+    assert database["SESSION_LIMITS"]["lock_timeout"] == 3000

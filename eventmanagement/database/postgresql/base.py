@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import psycopg
 from django.db.backends.base.base import NO_DB_ALIAS
@@ -28,6 +28,11 @@ NOT_EXECUTED = (FeatureNotSupported, InvalidSqlStatementName, DuplicatePreparedS
 
 
 class Cursor(ServerBindingCursor):
+    if TYPE_CHECKING:
+
+        @property
+        def connection(self) -> Connection: ...
+
     def execute(self, query: Any, params: Any = None, *, prepare: bool | None = None, **options: Any) -> Self:
         """Execute the query. Outside of a transaction, run a ``Prepared`` query as a prepared statement.
 
@@ -67,6 +72,8 @@ class Cursor(ServerBindingCursor):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    # Of Django: one pool per alias.
+    _connection_pools: ClassVar[dict[str, Pool]]
     # Django opens connections with ``Database.connect``, and looks up psycopg's exceptions in it.
     Database = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})
 
@@ -93,7 +100,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _configure_connection(self, connection: Connection) -> bool:
         if limits := self.settings_dict.get("SESSION_LIMITS"):
             set_limits(connection, limits)
-        needs_commit: bool = super()._configure_connection(connection)
+        # Django's, which django-stubs lacks.
+        needs_commit: bool = super()._configure_connection(connection)  # type: ignore[misc]
         return needs_commit
 
     def get_connection_params(self) -> dict[str, Any]:

@@ -26,8 +26,7 @@ def set_limits(connection: Connection, limits: Mapping[str, int]) -> None:
             return
         for name, value in limits.items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, str(value)])
-        [is_read_only] = connection.execute("SELECT current_setting('transaction_read_only')::boolean").fetchone() or ()
-        if is_read_only:
+        if connection.execute("SELECT current_setting('transaction_read_only')").fetchone() == ("on",):
             # A standby. The primary sets the role's defaults, and the standby receives them.
             return
         # Two concurrent changes of one role would fail.
