@@ -89,6 +89,23 @@ def read_timeout() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_timeouts() -> Iterator[None]:
+    """Run the block of a management command in a transaction without time limits, which are meant for requests."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 0")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        wait_timeout, connection.connection.wait_timeout = connection.connection.wait_timeout, None
+        try:
+            yield
+        finally:
+            connection.connection.wait_timeout = wait_timeout
+
+
 def lift_time_limit(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Disable the timeouts for statements and idle transactions in a migration (for ``RunPython``)."""
     if schema_editor.connection.vendor == "postgresql":

@@ -1,9 +1,9 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
 
 from eventmanagement.database.commands import usable_database
+from eventmanagement.database.errors import without_timeouts
 from reservation.audit import differences, repair
 
 # The exit codes besides 0. A usage error and an invalid setting exit with 2 as well.
@@ -29,12 +29,10 @@ class Command(BaseCommand):
 
     def compare(self, *, repairs: bool) -> tuple[int, int]:
         """Print each difference, and repair it if asked. Returns the numbers of all and of unrepaired differences."""
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                # The statement timeout is for requests; an audit may take longer.
-                cursor.execute("SET statement_timeout = 0")
         wrong = unrepaired = 0
-        for difference in differences():
+        with without_timeouts():
+            found = list(differences())
+        for difference in found:
             wrong += 1
             repaired = repairs and repair(difference.event)
             unrepaired += not repaired

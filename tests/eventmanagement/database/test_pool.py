@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection
 from psycopg.errors import _WaitTimeout
 
-from eventmanagement.database.errors import is_unavailable, lift_time_limit
+from eventmanagement.database.errors import is_unavailable, lift_time_limit, without_timeouts
 from tests.races import RACE_TIMEOUT
 
 pytestmark = [
@@ -207,4 +207,19 @@ def test_migration_waits_without_a_limit():
         lift_time_limit(None, editor)
 
         assert connection.connection.wait_timeout is None
+    connection.close()
+
+
+def test_management_command_has_no_time_limits():
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '10ms'")
+        with without_timeouts():
+            inside = connection.connection.wait_timeout
+            cursor.execute("SELECT pg_sleep(0.02), current_setting('idle_in_transaction_session_timeout')")
+            assert cursor.fetchone()[1] == "0"
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("10ms",)
+
+    assert inside is None
+    assert connection.connection.wait_timeout == 17
     connection.close()
