@@ -25,7 +25,8 @@ from django.contrib.auth.models import User
 from rest_framework.authtoken.models import Token
 first = User.objects.count()
 crowd = User.objects.bulk_create(User(username=f"person{{n}}") for n in range(first, first + {count}))
-print(*[Token.objects.create(user=person).key for person in crowd])
+tokens = Token.objects.bulk_create(Token(user=person, key=Token.generate_key()) for person in crowd)
+print(*[token.key for token in tokens])
 """
 
 

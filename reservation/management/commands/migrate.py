@@ -1,0 +1,37 @@
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from django.core.management.commands import migrate
+from django.db import connections
+
+# The key of the advisory lock. Any number that nothing else uses.
+LOCK = 0x3197A7E
+
+
+class Command(migrate.Command):
+    """Django's command. On PostgreSQL, a second one at the same time waits until the first has finished."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with one_at_a_time(options["database"]):
+            super().handle(*args, **options)
+
+
+@contextmanager
+def one_at_a_time(alias: str) -> Iterator[None]:
+    """Hold a lock of the database until the end of the block. Waits for it for up to an hour.
+
+    The lock belongs to a transaction of its own connection, because PgBouncer in transaction mode does not support
+    locks of a session.
+    """
+    if connections[alias].vendor != "postgresql":
+        yield
+        return
+    with closing(connections[alias].copy()) as own, own.cursor() as cursor:
+        own.connection.wait_timeout = None
+        cursor.execute("BEGIN")
+        cursor.execute("SET LOCAL lock_timeout = '1h'")
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        yield

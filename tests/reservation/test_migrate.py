@@ -1,0 +1,45 @@
+"""Two ``migrate`` commands at the same time."""
+
+import threading
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, connections, transaction
+
+from reservation.management.commands.migrate import LOCK, one_at_a_time
+from tests.races import RACE_TIMEOUT, wait_for_blocked_session
+
+pytestmark = [
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no advisory locks"),
+    pytest.mark.django_db(transaction=True),
+]
+
+
+def test_second_migrate_waits_for_the_first():
+    def migrate():
+        call_command("migrate", verbosity=0)
+        finished.set()
+        connections.close_all()
+
+    finished = threading.Event()
+    second = threading.Thread(target=migrate)
+    with transaction.atomic(), connection.cursor() as cursor:
+        # As the first command does.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        second.start()
+        wait_for_blocked_session()
+        was_finished = finished.is_set()
+    second.join(RACE_TIMEOUT)
+
+    assert not was_finished
+    assert finished.is_set()
+
+
+def test_lock_is_released():
+    with one_at_a_time("default"):
+        pass
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        assert cursor.fetchone() == (True,)
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
