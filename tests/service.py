@@ -74,16 +74,18 @@ class Service:
             "WEB_CONCURRENCY": "2",
             **environment,
         }
-        self.manage("migrate", "--verbosity=0")
-        with log.open("w") as output:
-            self.process = subprocess.Popen(
-                [part.format(port=self.port) for part in map(str, command)],
-                cwd=settings.BASE_DIR,
-                env=self.environment,
-                stdout=output,
-                stderr=output,
-            )
+        self.log = log
+        self.command = [part.format(port=self.port) for part in map(str, command)]
         self.ready = ready
+        self.manage("migrate", "--verbosity=0")
+        self.start()
+
+    def start(self) -> None:
+        """Start the server, and wait until it is ready."""
+        with self.log.open("w") as output:
+            self.process = subprocess.Popen(
+                self.command, cwd=settings.BASE_DIR, env=self.environment, stdout=output, stderr=output
+            )
         self.wait_until_ready()
 
     def manage(self, *arguments: str) -> str:
@@ -103,13 +105,17 @@ class Service:
         return ask(connection, method, path, body, token)
 
     def wait_until_ready(self) -> None:
+        self.wait_for_status(self.ready, 200)
+
+    def wait_for_status(self, path: str, status: int) -> None:
+        """Wait until a GET request for the path gets this status."""
         deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.request("GET", self.ready).status == 200:
+                if self.request("GET", path).status == status:
                     return
             time.sleep(0.05)
-        raise TimeoutError("the service did not become ready")
+        raise TimeoutError(f"{path} did not return {status}")
 
     def sign_in(self, username: str) -> str:
         """Create an account, log in, and return the token."""

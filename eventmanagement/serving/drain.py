@@ -26,6 +26,7 @@ def drain_before_stop(server: Any, seconds: int) -> None:
     def drain() -> None:
         if not seconds or is_draining():
             stop()
+            return
         _draining[0] = 1
         server.log.info("Stopping in %d seconds", seconds)
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))

@@ -44,10 +44,10 @@ def free_port():
 
 
 class Proxy:
-    """HAProxy with a self-signed certificate and two servers. The second server does not run."""
+    """HAProxy with a self-signed certificate and two servers on these ports. By default the second does not run."""
 
-    def __init__(self, directory, server):
-        self.http, self.https, nobody = free_port(), free_port(), free_port()
+    def __init__(self, directory, server, second=None):
+        self.http, self.https = free_port(), free_port()
         certificate, key, both = (directory / name for name in ("certificate", "key", "both"))
         subprocess.run(
             [*SELF_SIGNED, "-keyout", key, "-out", certificate],
@@ -64,7 +64,8 @@ class Proxy:
             "HTTPS": f"127.0.0.1:{self.https}",
             "CERTIFICATE": str(both),
             "SERVER1": f"127.0.0.1:{server}",
-            "SERVER2": f"127.0.0.1:{nobody}",
+            "SERVER2": f"127.0.0.1:{second or free_port()}",
+            "CHECK_INTERVAL": "200ms",
         }
         self.log = directory / "log"
         self.command = [HAPROXY, "-db", "-f", settings.BASE_DIR / "deploy" / "haproxy.cfg"]
