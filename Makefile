@@ -18,7 +18,7 @@ export POETRY_CACHE_DIR := $(CURDIR)/.venv/poetry/cache
 export POETRY_CONFIG_DIR := $(CURDIR)/.venv/poetry/config
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check check-openapi bench install
+.PHONY: help run test check check-openapi bench failover install
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1#/p' Makefile | while IFS='#' read -r target text; do \
@@ -58,6 +58,12 @@ check-openapi: .venv/main ## Lint the OpenAPI document, and test the clients tha
 
 bench: .venv/all ## Compare this service with stock REST framework. Option: PICTURE=docs/benchmark.svg
 	.venv/bin/python -m tests.benchmark $(if $(PICTURE),--picture $(PICTURE))
+
+# Patroni is not a dependency of the project, so it has a virtual environment of its own.
+failover: .venv/all ## Fail over three PostgreSQL servers under Patroni while clients book. Needs etcd and HAProxy
+	@test -x .venv/patroni/bin/patroni || { $(PYTHON) -m venv .venv/patroni \
+		&& .venv/patroni/bin/python -m pip install --quiet 'patroni[etcd3,psycopg3]==4.1.5' 'psycopg[binary]'; }
+	.venv/bin/python -m tests.failover --patroni .venv/patroni/bin/patroni $(if $(REPETITIONS),--repetitions $(REPETITIONS))
 
 install: .venv/all ## Install the packages for development into .venv
 
