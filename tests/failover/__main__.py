@@ -172,7 +172,7 @@ class Cluster:
         etcd = run_etcd(stack, directory)
         # The usual directory of the sockets belongs to another user.
         text = (BASE / "deploy" / "patroni.yml").read_text()
-        settings = "postgresql:\n  parameters:\n    unix_socket_directories: '.'\n  pg_hba:"
+        settings = f"postgresql:\n  parameters:\n    unix_socket_directories: {directory}\n  pg_hba:"
         (directory / "patroni.yml").write_text(text.replace("postgresql:\n  pg_hba:", settings))
         self.nodes = []
         for name in NODES:
