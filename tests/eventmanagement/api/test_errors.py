@@ -157,7 +157,7 @@ def test_unavailable_database_is_503(client, monkeypatch, path, error):
         raise error
 
     monkeypatch.setattr(EventQuerySet, "count", refuse)
-    monkeypatch.setattr(health, "connection", SimpleNamespace(cursor=refuse))
+    monkeypatch.setattr(health, "readiness_connection", lambda: SimpleNamespace(cursor=refuse))
 
     response = client.get(path)
 
