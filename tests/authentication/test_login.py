@@ -2,7 +2,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import MD5PasswordHasher, check_password, make_password
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
@@ -377,21 +376,6 @@ def change_password(user):
 def disable_password(user):
     user.set_unusable_password()
     user.save()
-
-
-@pytest.fixture
-def meanwhile(monkeypatch):
-    """Change the account after the password check and before the token is returned."""
-
-    def change_meanwhile(change):
-        def authenticate_and_change(request, **credentials):
-            user = authenticate(request, **credentials)
-            change(User.objects.get(pk=user.pk))
-            return user
-
-        monkeypatch.setattr("authentication.login.authenticate", authenticate_and_change)
-
-    return change_meanwhile
 
 
 @pytest.mark.django_db(transaction=True)

@@ -216,21 +216,6 @@ def test_account_that_got_the_username_meanwhile_is_not_changed(client, dave, mo
     assert User.objects.get(pk=dave.pk).check_password(OLD)
 
 
-@pytest.fixture
-def meanwhile(monkeypatch):
-    """Change the account after the check of the old password."""
-
-    def change_meanwhile(action):
-        def authenticate_and_change(request, **credentials):
-            user = authenticate(request, **credentials)
-            action(User.objects.get(pk=user.pk))
-            return user
-
-        monkeypatch.setattr("authentication.login.authenticate", authenticate_and_change)
-
-    return change_meanwhile
-
-
 def set_third_password(user):
     user.set_password("third password")
     user.save()
