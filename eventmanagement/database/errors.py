@@ -8,6 +8,7 @@ from typing import Any
 from django.apps.registry import Apps
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 # SQLSTATE classes from appendix A of PostgreSQL's documentation: connection exception, insufficient resources,
@@ -96,10 +97,8 @@ def without_timeouts() -> Iterator[None]:
         yield
         return
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = 0")
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        wait_timeout, connection.connection.wait_timeout = connection.connection.wait_timeout, None
+        wait_timeout = connection.connection.wait_timeout
+        disable_timeouts(connection)
         try:
             yield
         finally:
@@ -107,8 +106,17 @@ def without_timeouts() -> Iterator[None]:
 
 
 def lift_time_limit(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Disable the timeouts for statements and idle transactions in a migration (for ``RunPython``)."""
+    """Disable the time limits in a migration (for ``RunPython``)."""
     if schema_editor.connection.vendor == "postgresql":
-        schema_editor.connection.connection.wait_timeout = None
-        schema_editor.execute("SET LOCAL statement_timeout = 0")
-        schema_editor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        disable_timeouts(schema_editor.connection)
+
+
+def disable_timeouts(database: BaseDatabaseWrapper) -> None:
+    """Disable the time limits of statements, idle transactions and waits in the current transaction on PostgreSQL.
+
+    The wait for a server that sends nothing stays without a limit after the transaction.
+    """
+    with database.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    database.connection.wait_timeout = None

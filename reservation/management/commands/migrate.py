@@ -5,6 +5,8 @@ from typing import Any
 from django.core.management.commands import migrate
 from django.db import connections
 
+from eventmanagement.database.errors import disable_timeouts
+
 # The key of the advisory lock. Any number that nothing else uses.
 LOCK = 0x3197A7E
 
@@ -28,10 +30,8 @@ def one_at_a_time(alias: str) -> Iterator[None]:
         yield
         return
     with closing(connections[alias].copy()) as own, own.cursor() as cursor:
-        own.connection.wait_timeout = None
         cursor.execute("BEGIN")
         cursor.execute("SET LOCAL lock_timeout = '1h'")
-        cursor.execute("SET LOCAL statement_timeout = 0")
-        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        disable_timeouts(own)
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         yield
