@@ -6,11 +6,11 @@ import psycopg
 import pytest
 from django.db import connection
 
+from tests.faults.conftest import EVENT, assert_unavailable
 from tests.service import running_service
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests failures of PostgreSQL")
 
-EVENT = {"title": "Concert", "capacity": 5, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
 ACCOUNT = {"username": "somebody", "password": "correct horse battery"}
 
 
@@ -19,26 +19,6 @@ def running(tmp_path_factory):
     log = tmp_path_factory.mktemp("service") / "log"
     with running_service(log, LOCK_TIMEOUT="300ms") as (service, cluster):
         yield service, cluster, log
-
-
-@pytest.fixture
-def service(running):
-    return running[0]
-
-
-@pytest.fixture
-def cluster(running):
-    return running[1]
-
-
-@pytest.fixture
-def token(service):
-    return service.sign_in("alice")
-
-
-@pytest.fixture
-def event(service, token):
-    return service.request("POST", "/api/events/", EVENT, token).json["id"]
 
 
 def routes(event):
@@ -64,13 +44,6 @@ def routes(event):
         ("DELETE", "/api/reservation/reservations/1/", None),
         ("GET", "/readyz", None),
     ]
-
-
-def assert_unavailable(response):
-    assert response.status == 503
-    assert response.headers["Content-Type"] == "application/json"
-    assert int(response.headers["Retry-After"]) > 0
-    assert response.json["code"] == "unavailable"
 
 
 def test_every_route_is_503_until_database_is_back(service, cluster, token, event):

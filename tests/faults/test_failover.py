@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from tests.driver import Driver
-from tests.faults.test_database_away import EVENT
+from tests.faults.conftest import EVENT
 from tests.postgres import Cluster
 from tests.service import Service
 

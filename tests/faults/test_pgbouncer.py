@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from tests.faults.test_database_away import EVENT, assert_unavailable
+from tests.faults.conftest import EVENT, assert_unavailable
 from tests.postgres import Cluster
 from tests.service import TIMEOUT, Service
 
@@ -80,21 +80,6 @@ def running(request, tmp_path_factory):
         service = Service(cluster, log, DATABASE_URL=url, DATABASE_POOLED="true", LOCK_TIMEOUT="300ms")
         stack.callback(service.stop)
         yield service, cluster, url
-
-
-@pytest.fixture
-def service(running):
-    return running[0]
-
-
-@pytest.fixture
-def token(service):
-    return service.sign_in("alice")
-
-
-@pytest.fixture
-def event(service, token):
-    return service.request("POST", "/api/events/", EVENT, token).json["id"]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from tests.faults.test_database_away import EVENT, assert_unavailable
+from tests.faults.conftest import assert_unavailable
 from tests.service import running_service
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests failures of PostgreSQL")
@@ -17,26 +17,6 @@ def running(tmp_path_factory):
     log = tmp_path_factory.mktemp("service") / "log"
     with running_service(log, STATEMENT_TIMEOUT="1s", DATABASE_WAIT="2s", WEB_CONCURRENCY="1") as (service, cluster):
         yield service, cluster
-
-
-@pytest.fixture
-def service(running):
-    return running[0]
-
-
-@pytest.fixture
-def cluster(running):
-    return running[1]
-
-
-@pytest.fixture
-def token(service):
-    return service.sign_in("alice")
-
-
-@pytest.fixture
-def event(service, token):
-    return service.request("POST", "/api/events/", EVENT, token).json["id"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.faults.test_database_away import EVENT
+from tests.faults.conftest import EVENT
 from tests.hostile import test_proxy
 from tests.hostile.test_proxy import Proxy
 from tests.postgres import Cluster
