@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.management import CommandError
-from django.db import DatabaseError, InterfaceError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError, InterfaceError
+
+from eventmanagement.database.migrations import missing_migrations
 
 
 @contextmanager
@@ -16,8 +17,7 @@ def usable_database(returncode: int = 1) -> Iterator[None]:
     block fails with a database error such as a timeout. ``--traceback`` shows the original error.
     """
     try:
-        executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        if missing_migrations():
             raise CommandError("The database is not up to date. Run first: manage.py migrate", returncode=returncode)
         yield
     except (DatabaseError, InterfaceError) as error:

@@ -2,24 +2,19 @@
 
 import logging
 import threading
-from functools import cache
 from http import HTTPStatus
 
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, JsonResponse
 from django.urls import resolve
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from eventmanagement.database.migrations import missing_migrations
 from eventmanagement.database.readiness import readiness_connection
 from eventmanagement.serving.drain import is_draining
 from eventmanagement.serving.middleware import error_response, unavailable_response
 
 logger = logging.getLogger(__name__)
-
-# An app and the name of one of its migrations.
-Migration = tuple[str, str]
 
 # Set once all migrations are applied. From then on this process does not check them again.
 migrations_are_applied = threading.Event()
@@ -49,27 +44,6 @@ def readyz(request: HttpRequest) -> JsonResponse:
             return unavailable_response(detail="Migrations are missing.")
         migrations_are_applied.set()
     return JsonResponse({"status": "ok"})
-
-
-def missing_migrations() -> list[Migration]:
-    """Return the migrations of the code that the database lacks.
-
-    Applied migrations that the code does not know are ignored: a newer release applied them. A squashed migration
-    counts as applied if all migrations that it replaces are.
-    """
-    applied = MigrationRecorder(readiness_connection()).applied_migrations()
-    return [
-        migration
-        for migration, replaced in known_migrations().items()
-        if migration not in applied and not (replaced and applied.keys() >= replaced)
-    ]
-
-
-@cache
-def known_migrations() -> dict[Migration, set[Migration]]:
-    """Return the migrations of the code, each with those that it replaces. Reads the files once per process."""
-    known = MigrationLoader(None).disk_migrations
-    return {name: set(migration.replaces) for name, migration in known.items()}
 
 
 @csrf_exempt

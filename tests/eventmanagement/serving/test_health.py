@@ -7,6 +7,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
+from eventmanagement.database import migrations
 from eventmanagement.serving import health
 
 FIRST = {"app": "event", "name": "0001_initial"}
@@ -104,15 +105,15 @@ def test_migrations_of_a_newer_release_are_ignored(client, applied):
 def test_squashed_migration_is_applied_if_all_that_it_replaces_are(applied, monkeypatch, replaced, missing):
     applied.create(app="event", name="0002_second")
     squashed = {("event", "0001_squashed"): {("event", "0001_initial"), ("event", replaced)}}
-    monkeypatch.setattr(health, "known_migrations", lambda: squashed)
+    monkeypatch.setattr(migrations, "known_migrations", lambda: squashed)
 
-    assert health.missing_migrations() == missing
+    assert migrations.missing_migrations() == missing
 
 
 def test_check_for_missing_migrations_is_cheap(client, applied, monkeypatch, django_assert_max_num_queries):
     applied.get(**FIRST).delete()
     client.get("/readyz")
-    monkeypatch.setattr(health, "MigrationLoader", lambda *args: pytest.fail("The files were read again."))
+    monkeypatch.setattr(migrations, "MigrationLoader", lambda *args: pytest.fail("The files were read again."))
 
     # One for the database, one to find the table and one for its rows.
     with django_assert_max_num_queries(3):
