@@ -5,6 +5,7 @@ computed in SQL with F expressions, never in Python. All code locks the event's 
 or reservations, and locks several events in the order of their ids.
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -147,12 +148,17 @@ class EventQuerySet(models.QuerySet["Event"]):
     ) -> list["Event"]:
         """Create the events with all seats free.
 
-        Raises TypeError for ``update_conflicts``, which would overwrite existing events, and for an event whose
-        ``seats_remaining`` is set, and ValueError for a capacity that is not a whole number.
+        Scripts that load data often set every field. So a ``seats_remaining`` that is set does not stop the load, as it
+        stops ``save``: it is replaced, with a RuntimeWarning if it is not the capacity. Raises TypeError for
+        ``update_conflicts``, which would overwrite existing events, and ValueError for a capacity that is not a whole
+        number.
         """
         if options.get("update_conflicts"):
             raise TypeError("bulk_create can't overwrite an existing event: it would reset its seats.")
         events = list(objs)
+        if any(event.has_own_seat_count and event.seats_remaining != event.capacity for event in events):
+            warning = f"bulk_create has replaced seats_remaining. {SEATS_CANT_BE_SET}"
+            warnings.warn(warning, RuntimeWarning, stacklevel=3)
         with _all_seats_free(events):
             created = super().bulk_create(events, batch_size, **options)
         for event in created:
@@ -184,13 +190,8 @@ class EventQuerySet(models.QuerySet["Event"]):
 
 @contextmanager
 def _all_seats_free(events: list["Event"]) -> Iterator[None]:
-    """Set ``seats_remaining`` of new events for the insert in this block. If the insert fails, restore it.
-
-    Raises TypeError if it is set already, except on a copy: a loaded instance whose primary key was set to None.
-    """
+    """Set ``seats_remaining`` of new events for the insert in this block. If the insert fails, restore it."""
     before = [event.seats_remaining for event in events]
-    if any(event._state.adding and event.seats_remaining is not None for event in events):
-        raise TypeError(SEATS_CANT_BE_SET)
     try:
         for event in events:
             event.capacity = event.seats_remaining = whole_number(event.capacity)
@@ -321,6 +322,11 @@ class Event(models.Model):
         return str(self.title)
 
     @property
+    def has_own_seat_count(self) -> bool:
+        """Whether ``seats_remaining`` is set on a new event. A copy (a loaded instance without its id) is not new."""
+        return self._state.adding and self.seats_remaining is not None
+
+    @property
     def reserved(self) -> int:
         """The number of seats that were reserved when this instance was read."""
         return self.capacity - self.seats_remaining
@@ -342,6 +348,8 @@ class Event(models.Model):
         expression, the attribute gets its value.
         """
         if self._state.adding or self.pk is None:
+            if self.has_own_seat_count:
+                raise TypeError(SEATS_CANT_BE_SET)
             with _all_seats_free([self]):
                 # force_insert: an existing event with this id must not be overwritten with a reset seat count.
                 super().save(update_fields=update_fields, **options | {"force_insert": True})

@@ -175,12 +175,11 @@ def test_seats_remaining_cannot_be_set(bob, event, write):
     [
         lambda fields: Event.objects.create(**fields),
         lambda fields: Event(**fields).save(),
-        lambda fields: Event.objects.bulk_create([Event(**fields)]),
         lambda fields: Event.objects.get_or_create(title="New", defaults=fields),
         lambda fields: Event.objects.update_or_create(title="New", defaults=fields),
         lambda fields: fields.pop("organizer").organized_events.create(**fields),
     ],
-    ids=["create", "save", "bulk_create", "get_or_create", "update_or_create", "related manager"],
+    ids=["create", "save", "get_or_create", "update_or_create", "related manager"],
 )
 @pytest.mark.parametrize("seats", [3, 10])
 def test_new_event_with_a_seat_count_is_refused(alice, create, seats):
@@ -192,6 +191,25 @@ def test_new_event_with_a_seat_count_is_refused(alice, create, seats):
 
     assert "Reservation.objects.book()" in str(refusal.value)
     assert not Event.objects.exists()
+
+
+def test_bulk_create_replaces_a_seat_count_with_a_warning(alice, event):
+    times = {"start_time": event.start_time, "end_time": event.end_time}
+    loaded = [Event(title="New", organizer=alice, capacity=10, seats_remaining=seats, **times) for seats in (0, 3)]
+
+    with pytest.warns(RuntimeWarning, match=r"bulk_create has replaced seats_remaining\."):
+        created = Event.objects.bulk_create(loaded)
+
+    assert [seats_left(each) for each in created] == [10, 10]
+
+
+def test_bulk_create_accepts_all_seats_free(alice, event):
+    event.pk, event._state.adding = None, True
+    event.seats_remaining = event.capacity
+
+    [created] = Event.objects.bulk_create([event])
+
+    assert seats_left(created) == event.capacity
 
 
 def save_in_bulk(event):
