@@ -36,12 +36,15 @@ pytestmark = [
 
 @contextmanager
 def pgbouncer(cluster, **options):
-    """Run PgBouncer with deploy/pgbouncer.ini in front of a cluster. Yields the URL of its database."""
+    """Run PgBouncer with deploy/pgbouncer.ini in front of a cluster. Yields the URL of its database.
+
+    PgBouncer has a different name for that database than the cluster.
+    """
     home = cluster.directory / "pgbouncer"
     home.mkdir()
     (home / "users").write_text('"postgres" ""\n')
     changes = {"listen_addr": "", "unix_socket_dir": home, "auth_type": "trust", "auth_file": home / "users"} | options
-    changes["*"] = f"host={cluster.directory} user=postgres"
+    changes["*"] = f"host={cluster.directory} user=postgres\nevents = host={cluster.directory} user=postgres dbname=postgres"
     text = (settings.BASE_DIR / "deploy" / "pgbouncer.ini").read_text()
     for name, value in changes.items():
         text, found = re.subn(rf"^{re.escape(name)} =.*$", f"{name} = {value}", text, flags=re.M)
@@ -52,7 +55,7 @@ def pgbouncer(cluster, **options):
             shutil.chown(path, cluster.account["user"], cluster.account["group"])
     with (home / "log").open("w") as log:
         process = subprocess.Popen(["pgbouncer", home / "ini"], stdout=log, stderr=log, **cluster.account)
-    url = f"postgres://postgres@{quote(str(home), safe='')}:6432/postgres"
+    url = f"postgres://postgres@{quote(str(home), safe='')}:6432/events"
     try:
         deadline = time.monotonic() + TIMEOUT
         while True:
