@@ -35,6 +35,19 @@ def test_second_migrate_waits_for_the_first():
     assert finished.is_set()
 
 
+def test_lock_takes_no_connection_of_the_pool(monkeypatch):
+    connection.close()
+    pool = {"max_size": 1, "timeout": 0.01, "max_idle": 60}
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", pool)
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
+    try:
+        with one_at_a_time("default"), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()
+        connection.close_pool()
+
+
 def test_lock_is_released():
     with one_at_a_time("default"):
         pass

@@ -29,7 +29,10 @@ def one_at_a_time(alias: str) -> Iterator[None]:
     if connections[alias].vendor != "postgresql":
         yield
         return
-    with closing(connections[alias].copy()) as own, own.cursor() as cursor:
+    own = connections[alias].copy()
+    # With a pool of one connection, the migrations would wait for this one.
+    own.settings_dict["OPTIONS"].pop("pool", None)
+    with closing(own), own.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SET LOCAL lock_timeout = '1h'")
         disable_timeouts(own)
