@@ -19,8 +19,6 @@ def readiness_connection() -> BaseDatabaseWrapper:
     if own is None:
         own = _of_thread.connection = connection.copy()
         own.settings_dict["OPTIONS"].pop("pool")
-        own.settings_dict |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+        own.settings_dict |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True, "WAIT": READINESS_WAIT}
     own.close_if_unusable_or_obsolete()
-    own.ensure_connection()
-    own.connection.wait_timeout = READINESS_WAIT
     return own

@@ -98,6 +98,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def _configure_connection(self, connection: Connection) -> bool:
+        if wait := self.settings_dict.get("WAIT"):
+            connection.wait_timeout = wait
         if limits := self.settings_dict.get("SESSION_LIMITS"):
             set_limits(connection, limits)
         # Django's, which django-stubs lacks.

@@ -7,6 +7,7 @@ import pytest
 from django.db import OperationalError, connection
 from psycopg.errors import _WaitTimeout
 
+from eventmanagement.database import readiness
 from eventmanagement.database.errors import is_unavailable, lift_time_limit, without_timeouts
 from tests.races import RACE_TIMEOUT
 
@@ -170,6 +171,32 @@ def test_full_pool_is_an_unavailable_database(pooled):
     with pytest.raises(OperationalError) as full:
         other.ensure_connection()
     assert is_unavailable(full.value)
+
+
+def test_readiness_connection_has_its_limit_from_the_beginning(pooled, monkeypatch):
+    """Also while it sets the limits behind PgBouncer, and after it has connected again by itself."""
+    from eventmanagement.database.postgresql import base
+
+    waits = []
+    monkeypatch.setattr(base, "set_limits", lambda opened, limits: waits.append(opened.wait_timeout))
+    monkeypatch.setattr(readiness, "connection", pooled)
+    monkeypatch.setattr(readiness, "_of_thread", threading.local())
+    pooled.settings_dict["SESSION_LIMITS"] = {"lock_timeout": 3000}
+    pooled.ensure_connection()
+    waits.clear()
+
+    own = readiness.readiness_connection()
+    try:
+        own.ensure_connection()
+        readiness.readiness_connection()
+        own.connection.close()
+        with own.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        assert own.connection.wait_timeout == readiness.READINESS_WAIT
+    finally:
+        own.close()
+
+    assert waits == [readiness.READINESS_WAIT] * 2
 
 
 def test_wait_for_the_server_is_bounded():
