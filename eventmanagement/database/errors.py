@@ -54,6 +54,12 @@ def is_unavailable(error: Exception) -> bool:
     return state in UNAVAILABLE_SQLSTATES or state[:2] in UNAVAILABLE_CLASSES
 
 
+def is_connection_lost(error: Exception) -> bool:
+    """Return whether the connection to PostgreSQL failed, so that a commit may or may not have happened."""
+    # Only errors that the server reports have an SQLSTATE.
+    return getattr(error.__cause__, "sqlstate", "") is None
+
+
 def is_lock_timeout(error: DatabaseError) -> bool:
     """Return whether the error is a lock timeout of PostgreSQL."""
     return getattr(error.__cause__, "sqlstate", None) == LOCK_NOT_AVAILABLE

@@ -25,7 +25,7 @@ from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.utils.timezone import make_aware
 
 from eventmanagement.api.search import SearchField
-from eventmanagement.database.errors import Unavailable, is_unavailable, read_timeout
+from eventmanagement.database.errors import Unavailable, is_connection_lost, is_unavailable, read_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -313,7 +313,8 @@ def delete_rows(model_admin: ModelAdmin, request: HttpRequest, rows: QuerySet[An
     except IntegrityError as error:
         return model_admin.changed_meanwhile(request, error)
     except (DatabaseError, Unavailable) as error:
-        if not is_unavailable(error):
+        # After a lost connection, the rows may have been deleted.
+        if not is_unavailable(error) or is_connection_lost(error):
             raise
         logger.warning("%s: unavailable: %s", model_admin, error)
         model_admin.message_user(request, TOO_BUSY, messages.ERROR)

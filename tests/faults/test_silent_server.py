@@ -1,13 +1,25 @@
 """A PostgreSQL server that says nothing, or that reports a commit it can't vouch for."""
 
+import http.client
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
 from django.db import connection
 
 from tests.faults.conftest import assert_unavailable
-from tests.service import running_service
+from tests.service import TIMEOUT, running_service
+
+SIGN_IN = """
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+client = Client()
+client.force_login(User.objects.create_superuser("boss"))
+print(settings.CSRF_COOKIE_NAME, settings.SESSION_COOKIE_NAME, client.cookies[settings.SESSION_COOKIE_NAME].value)
+"""
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests failures of PostgreSQL")
 
@@ -98,3 +110,30 @@ def test_commit_cancelled_in_its_wait_is_not_acknowledged(service, token, event,
     assert booked(administrator, event) == (write == "booking")
     [title] = administrator.execute("SELECT title FROM event_event WHERE id = %s", [event]).fetchone()
     assert title == ("Other" if write == "edit" else "Concert")
+
+
+def test_deletion_cancelled_in_its_wait_is_not_denied(service, token, event, administrator, request):
+    """The admin must not say that nothing has been changed."""
+    booked_id = service.request("POST", "/api/reservations/", {"event_id": event}, token).json["id"]
+    csrf, session, key = service.manage("shell", "--verbosity=0", "--command", SIGN_IN).split()
+    form = {"action": "delete_selected", "index": 0, "_selected_action": booked_id, "post": "yes"}
+    secret = "x" * 32
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Cookie": f"{csrf}={secret}; {session}={key}",
+        "X-CSRFToken": secret,
+    }
+    request.getfixturevalue("without_standby")
+
+    def delete():
+        with closing(http.client.HTTPConnection("127.0.0.1", service.port, timeout=TIMEOUT)) as wire:
+            wire.request("POST", "/admin/reservation/reservation/", urlencode(form), headers)
+            return wire.getresponse().status
+
+    with ThreadPoolExecutor(1) as thread:
+        response = thread.submit(delete)
+        while not response.done():
+            administrator.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+
+    assert response.result() == 503
+    assert booked(administrator, event) == 0
