@@ -13,8 +13,11 @@ _of_thread = threading.local()
 
 def readiness_connection() -> BaseDatabaseWrapper:
     """Return a connection outside of the pool, so that a busy pool does not make the service unready."""
-    if getattr(connection, "pool", None) is None:
+    pool = getattr(connection, "pool", None)
+    if pool is None:
         return connection
+    # Without requests, nothing else closes idle connections.
+    pool.close_idle()
     own: BaseDatabaseWrapper | None = getattr(_of_thread, "connection", None)
     if own is None:
         own = _of_thread.connection = connection.copy()

@@ -23,7 +23,8 @@ class Pool:
     def __init__(self, connect: Callable[[], Connection], *, max_size: int, timeout: float, max_idle: float) -> None:
         """``timeout`` is how long a thread waits for a free connection, in seconds.
 
-        A connection that has been idle for ``max_idle`` seconds is closed when another is returned.
+        A connection that has been idle for ``max_idle`` seconds is closed by ``close_idle``, or when another is
+        returned.
         """
         self._connect = connect
         self._timeout = timeout
@@ -55,9 +56,13 @@ class Pool:
                 self._idle.append((connection, time.monotonic()))
             else:
                 connection.close()
-            self._close_idle(time.monotonic() - self._max_idle)
+            self.close_idle()
         finally:
             self._slots.release()
+
+    def close_idle(self) -> None:
+        """Close the connections that have been idle for ``max_idle`` seconds."""
+        self._close_idle(time.monotonic() - self._max_idle)
 
     def close(self) -> None:
         """Close the idle connections."""

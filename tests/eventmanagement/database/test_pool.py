@@ -199,6 +199,19 @@ def test_readiness_connection_has_its_limit_from_the_beginning(pooled, monkeypat
     assert waits == [readiness.READINESS_WAIT] * 2
 
 
+def test_readiness_check_closes_idle_connections(pooled, monkeypatch):
+    monkeypatch.setattr(readiness, "connection", pooled)
+    monkeypatch.setattr(readiness, "_of_thread", threading.local())
+    pooled.ensure_connection()
+    used = pooled.connection
+    pooled.close()
+    monkeypatch.setattr(pooled.pool, "_max_idle", -1)
+
+    readiness.readiness_connection().close()
+
+    assert used.closed
+
+
 def test_wait_for_the_server_is_bounded():
     connection.ensure_connection()
     connection.connection.wait_timeout = 0.01
