@@ -44,7 +44,8 @@ def pgbouncer(cluster, **options):
     home.mkdir()
     (home / "users").write_text('"postgres" ""\n')
     changes = {"listen_addr": "", "unix_socket_dir": home, "auth_type": "trust", "auth_file": home / "users"} | options
-    changes["*"] = f"host={cluster.directory} user=postgres\nevents = host={cluster.directory} user=postgres dbname=postgres"
+    server = f"host={cluster.directory} user=postgres"
+    changes["*"] = f"{server}\nevents = {server} dbname=postgres"
     text = (settings.BASE_DIR / "deploy" / "pgbouncer.ini").read_text()
     for name, value in changes.items():
         text, found = re.subn(rf"^{re.escape(name)} =.*$", f"{name} = {value}", text, flags=re.M)

@@ -32,7 +32,7 @@ def set_limits(connection: Connection, limits: Mapping[str, int]) -> None:
         # Two concurrent changes of one role would fail.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         # PgBouncer may have another name for this database.
-        [database] = connection.execute("SELECT current_database()").fetchone() or ()
+        [[database]] = connection.execute("SELECT current_database()").fetchall()
         for name, value in limits.items():
             connection.execute(
                 sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}").format(
