@@ -211,6 +211,9 @@ def database(
     if config["ENGINE"] == POSTGRESQL:
         config["ENGINE"] = "eventmanagement.database.postgresql"
         _check_parameters(value, _postgresql_parameters(config))
+        if is_pooled and "assume_role" in config.get("OPTIONS", {}):
+            # PgBouncer would keep the role for other clients, and run transactions on connections without it.
+            raise EnvValidationError("assume_role does not work with DATABASE_POOLED.", [value])
         limits = {
             "lock_timeout": milliseconds(lock_timeout),
             "statement_timeout": milliseconds(statement_timeout),

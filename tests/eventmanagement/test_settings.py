@@ -395,6 +395,14 @@ def test_pool_replaces_the_connections_of_threads(read):
     assert own["CONN_MAX_AGE"] is None
 
 
+def test_role_of_a_session_is_refused_behind_pgbouncer(read):
+    url = "postgres://u:p@db/n?assume_role=other"
+
+    assert read(SECRET_KEY="x", DATABASE_URL=url).DATABASES["default"]["OPTIONS"]["assume_role"] == "other"
+    with pytest.raises(EnvValidationError, match="assume_role"):
+        read(SECRET_KEY="x", DATABASE_URL=url, DATABASE_POOLED="true")
+
+
 def test_pgbouncer_gets_no_startup_options(read):
     database = read(SECRET_KEY="x", DATABASE_URL="postgres://u:p@db/n", DATABASE_POOLED="true").DATABASES["default"]
 
