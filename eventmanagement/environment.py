@@ -214,6 +214,7 @@ def database(
         if is_pooled and "assume_role" in config.get("OPTIONS", {}):
             # PgBouncer would keep the role for other clients, and run transactions on connections without it.
             raise EnvValidationError("assume_role does not work with DATABASE_POOLED.", [value])
+        _check_ports(value, config)
         limits = {
             "lock_timeout": milliseconds(lock_timeout),
             "statement_timeout": milliseconds(statement_timeout),
@@ -252,6 +253,18 @@ def _check_parameters(url: str, known: set[str]) -> None:
         if not re.fullmatch(PARAMETER_FORMATS.get(name, ".+"), text):
             raise EnvValidationError(f"the value of the parameter {name!r} is invalid.", [url])
         seen.add(name)
+
+
+def _check_ports(url: str, config: dict[str, Any]) -> None:
+    """Check the ports of several hosts. libpq would only do so when it connects to each of them."""
+    options = config.get("OPTIONS", {})
+    hosts = options.get("hostaddr") or options.get("host") or config["HOST"]
+    ports = str(options.get("port", config["PORT"])).split(",")
+    if any(int(port or 1) not in range(1, MAX_PORT + 1) for port in ports):
+        raise EnvValidationError(f"a port must be a number from 1 to {MAX_PORT}.", [url])
+    # The hosts may also come from PGHOST or from a service file.
+    if hosts and len(ports) not in (1, len(hosts.split(","))):
+        raise EnvValidationError("there must be one port for each host, or one for all.", [url])
 
 
 def _set_up_postgresql(config: dict[str, Any], limits: dict[str, int], pool_size: int, is_pooled: bool) -> None:
