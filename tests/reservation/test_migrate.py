@@ -1,5 +1,6 @@
 """Two ``migrate`` commands at the same time."""
 
+import io
 import threading
 
 import pytest
@@ -17,10 +18,11 @@ pytestmark = [
 
 def test_second_migrate_waits_for_the_first():
     def migrate():
-        call_command("migrate", verbosity=0)
+        call_command("migrate", verbosity=0, stdout=output)
         finished.set()
         connections.close_all()
 
+    output = io.StringIO()
     finished = threading.Event()
     second = threading.Thread(target=migrate)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -33,6 +35,7 @@ def test_second_migrate_waits_for_the_first():
 
     assert not was_finished
     assert finished.is_set()
+    assert output.getvalue() == "Waiting for another migrate to finish...\n"
 
 
 def test_lock_takes_no_connection_of_the_pool(monkeypatch):
@@ -41,7 +44,7 @@ def test_lock_takes_no_connection_of_the_pool(monkeypatch):
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", pool)
     monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
     try:
-        with one_at_a_time("default"), connection.cursor() as cursor:
+        with one_at_a_time("default", lambda: None), connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     finally:
         connection.close()
@@ -49,9 +52,11 @@ def test_lock_takes_no_connection_of_the_pool(monkeypatch):
 
 
 def test_lock_is_released():
-    with one_at_a_time("default"):
+    waits = []
+    with one_at_a_time("default", lambda: waits.append(1)):
         pass
 
+    assert waits == []
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
         assert cursor.fetchone() == (True,)

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -15,13 +15,18 @@ class Command(migrate.Command):
     """Django's command. On PostgreSQL, a second one at the same time waits until the first has finished."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with one_at_a_time(options["database"]):
+        def tell() -> None:
+            self.stdout.write("Waiting for another migrate to finish...")
+
+        with one_at_a_time(options["database"], tell):
             super().handle(*args, **options)
 
 
 @contextmanager
-def one_at_a_time(alias: str) -> Iterator[None]:
+def one_at_a_time(alias: str, on_wait: Callable[[], object]) -> Iterator[None]:
     """Hold a lock of the database until the end of the block. Waits for it for up to an hour.
+
+    Calls ``on_wait`` before a wait.
 
     The lock belongs to a transaction of its own connection, because PgBouncer in transaction mode does not support
     locks of a session.
@@ -36,5 +41,8 @@ def one_at_a_time(alias: str) -> Iterator[None]:
         cursor.execute("BEGIN")
         cursor.execute("SET LOCAL lock_timeout = '1h'")
         disable_timeouts(own)
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        if cursor.fetchone() == (False,):
+            on_wait()
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         yield
