@@ -60,7 +60,7 @@ bench: .venv/all ## Compare this service with stock REST framework. Option: PICT
 	.venv/bin/python -m tests.benchmark $(if $(PICTURE),--picture $(PICTURE))
 
 # Patroni is not a dependency of the project, so it has a virtual environment of its own.
-failover: .venv/all ## Fail over three PostgreSQL servers under Patroni while clients book. Needs etcd and HAProxy
+failover: .venv/all ## Test failovers of PostgreSQL under Patroni. Needs etcd and HAProxy. Option: REPETITIONS=3
 	@test -x .venv/patroni/bin/patroni || { $(PYTHON) -m venv .venv/patroni \
 		&& .venv/patroni/bin/python -m pip install --quiet 'patroni[etcd3,psycopg3]==4.1.5' 'psycopg[binary]'; }
 	.venv/bin/python -m tests.failover --patroni .venv/patroni/bin/patroni $(if $(REPETITIONS),--repetitions $(REPETITIONS))
