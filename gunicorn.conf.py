@@ -19,8 +19,8 @@ cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 workers_asked_for = env.number("WEB_CONCURRENCY", str(cores), lowest=1, highest=9999)
 workers = min(workers_asked_for, 2 * cores)
 threads = sum(THREADS.values())
-# The connections of all workers must fit PostgreSQL's limit: 100 by default, some of them reserved. Each worker has one
-# more for /readyz.
+# Up to 45 workers together stay within 90 connections, because PostgreSQL's limit is 100 by default, and some of these
+# are reserved. Each worker has one more for /readyz.
 os.environ.setdefault("DATABASE_POOL_SIZE", str(max(1, min(threads, 90 // workers - 1))))
 # The maximum number of client connections of one worker. Together with the database connections, it stays below
 # 1,024, the usual limit on open files of a process.
@@ -31,7 +31,7 @@ preload_app = True
 # The worker buffers each complete response before it sends it, so sendfile() can't be used.
 sendfile = False
 
-# Seconds between SIGTERM and the beginning of the stop, in which /readyz returns 503.
+# Seconds between SIGTERM and the graceful stop, in which /readyz returns 503.
 drain_seconds = env.number("DRAIN_SECONDS", "0", lowest=0, highest=3600)
 # Seconds that running requests may take to finish when the server shuts down.
 graceful_timeout = 20

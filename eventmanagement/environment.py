@@ -104,7 +104,7 @@ def postgres_duration(value: str) -> str:
 
 
 def milliseconds(duration: str) -> int:
-    """Return the length of a duration in PostgreSQL's format."""
+    """Return the number of milliseconds of a duration in PostgreSQL's format."""
     unit = duration.lstrip("0123456789")
     return int(duration.removesuffix(unit)) * MILLISECONDS[unit]
 
@@ -198,9 +198,9 @@ def database(
 ) -> dict[str, Any]:
     """Parse the URL of a PostgreSQL or SQLite database. The test suite runs on both.
 
-    The rest applies to PostgreSQL: the maximum wait for a lock, the maximum duration of a statement, and the maximum
-    number of connections of this process. With ``pool_size`` 0, each thread keeps a connection of its own.
-    ``is_pooled`` means that PgBouncer in transaction mode is between the service and PostgreSQL.
+    The other arguments apply to PostgreSQL: the maximum wait for a lock, the maximum duration of a statement, and the
+    maximum number of connections in the pool of this process. With ``pool_size`` 0, each thread keeps its own
+    connection. ``is_pooled`` means that PgBouncer in transaction mode is between the service and PostgreSQL.
     """
     try:
         config: dict[str, Any] = {**dj_database_url.parse(value)}
@@ -271,8 +271,9 @@ def _set_up_postgresql(config: dict[str, Any], limits: dict[str, int], pool_size
     """Keep connections open, in a pool or in each thread, check them before use, and set the timeouts."""
     options = config.setdefault("OPTIONS", {})
     if is_pooled:
-        # PgBouncer refuses or ignores startup options, so the backend sets the limits in another way
-        # (database/postgresql/pooler.py). A server-side cursor would outlive its transaction.
+        # PgBouncer refuses or ignores startup options, so the database backend sets the limits
+        # (database/postgresql/pooler.py). Outside of a transaction, a server-side cursor would need the same server
+        # connection for several transactions.
         config |= {"SESSION_LIMITS": limits, "DISABLE_SERVER_SIDE_CURSORS": True}
     else:
         switches = [f"-c {name}={value}" for name, value in limits.items()]

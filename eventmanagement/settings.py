@@ -96,13 +96,13 @@ DATABASES = {
         f"sqlite:///{BASE_DIR / 'db.sqlite3'}",
         lock_timeout=env.postgres_duration("LOCK_TIMEOUT", "3s"),
         statement_timeout=STATEMENT_TIMEOUT,
-        # gunicorn.conf.py sets the default for the service. Management commands keep one connection.
+        # gunicorn.conf.py sets a default for the service. Without one, management commands use no pool.
         pool_size=env.number("DATABASE_POOL_SIZE", "0", lowest=0, highest=1000),
         is_pooled=env.boolean("DATABASE_POOLED", "false"),
     )
 }
-# How long the client waits for a server that sends nothing, for example one that is frozen. Longer than
-# STATEMENT_TIMEOUT, after which a server that works ends the statement itself. In seconds.
+# In seconds: how long the service waits for a database server that sends nothing, for example a frozen one. Longer than
+# STATEMENT_TIMEOUT, so that a working server has ended the statement itself before.
 DATABASE_WAIT = env.database_wait(
     "DATABASE_WAIT", f"{milliseconds(STATEMENT_TIMEOUT) + 2000}ms", statement_timeout=STATEMENT_TIMEOUT
 )

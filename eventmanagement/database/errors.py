@@ -98,7 +98,10 @@ def read_timeout() -> Iterator[None]:
 
 @contextmanager
 def without_timeouts() -> Iterator[None]:
-    """Run the block of a management command in a transaction without time limits, which are meant for requests."""
+    """Run the block of a management command in one transaction, without the time limits for requests.
+
+    LOCK_TIMEOUT still applies.
+    """
     if connection.vendor != "postgresql":
         yield
         return
@@ -118,9 +121,10 @@ def lift_time_limit(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None
 
 
 def disable_timeouts(database: BaseDatabaseWrapper) -> None:
-    """Disable the time limits of statements, idle transactions and waits in the current transaction on PostgreSQL.
+    """Disable the limits for statements and idle transactions until the end of the current transaction on PostgreSQL.
 
-    The wait for a server that sends nothing stays without a limit after the transaction.
+    Also removes the limit of waits for a server that sends nothing. This lasts until the connection is closed, or until
+    the caller sets ``wait_timeout``.
     """
     with database.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")

@@ -1,4 +1,4 @@
-"""Which migrations the database lacks."""
+"""The migrations that the database lacks."""
 
 from functools import cache
 

@@ -12,7 +12,10 @@ _of_thread = threading.local()
 
 
 def readiness_connection() -> BaseDatabaseWrapper:
-    """Return a connection outside of the pool, so that a busy pool does not make the service unready."""
+    """Return this thread's connection outside of the pool, so that a busy pool does not make the service unready.
+
+    Without a pool, this is Django's connection.
+    """
     pool = getattr(connection, "pool", None)
     if pool is None:
         return connection

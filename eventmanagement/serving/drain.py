@@ -1,4 +1,4 @@
-"""A stop that load balancers notice before it happens."""
+"""Draining: before the service stops, /readyz returns 503, so that load balancers send requests elsewhere."""
 
 import mmap
 import os
@@ -11,15 +11,15 @@ _draining = mmap.mmap(-1, 1)
 
 
 def is_draining() -> bool:
-    """Return whether the service will stop soon. /readyz says so, and everything else is still served."""
+    """Return whether the service is about to stop. Until then, all requests but /readyz are still served."""
     return _draining[0] != 0
 
 
 def drain_before_stop(server: Any, seconds: int) -> None:
-    """Let gunicorn's master wait between SIGTERM and its graceful stop. A second SIGTERM stops at once.
+    """Let gunicorn's master wait this long between SIGTERM and its graceful stop. A second SIGTERM stops it at once.
 
-    Without this, the master closes its listening sockets first, and connections are refused until the load balancer's
-    next check.
+    Without this, the master closes its listening sockets first. New connections are then refused until the load
+    balancer notices.
     """
     stop = server.handle_term
 

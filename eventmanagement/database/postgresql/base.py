@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 else:
     from django.db.backends.postgresql.base import ServerBindingCursor
 
-# Errors that come before a prepared statement does anything: the type of a result column has changed; or the server
-# connection doesn't know the statement, or has another of the same name.
+# Errors that PostgreSQL raises before it executes a prepared statement: the type of a result column has changed, the
+# server connection doesn't know the statement, or it has another statement with the same name.
 NOT_EXECUTED = (FeatureNotSupported, InvalidSqlStatementName, DuplicatePreparedStatement)
 
 
@@ -41,8 +41,9 @@ class Cursor(ServerBindingCursor):
         If the first execution of a prepared statement fails, psycopg forgets the statement but the server keeps it,
         so all prepared statements are deallocated.
 
-        Behind PgBouncer this may not help: it may run the statement on a server connection that doesn't know it, or
-        keep the old statement for the new one. Then this connection stops preparing.
+        Behind PgBouncer the statement may fail again: PgBouncer may run it on a server connection that doesn't know it,
+        or keep the old prepared statement. Then the query runs without a prepared statement, and this connection
+        prepares no more statements.
         """
         if prepare is None:
             prepare = isinstance(query, Prepared) and self._is_in_autocommit() and self.connection.may_prepare
@@ -72,7 +73,7 @@ class Cursor(ServerBindingCursor):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    # Of Django: one pool per alias.
+    # Django's attribute: one pool per alias.
     _connection_pools: ClassVar[dict[str, Pool]]
     # Django opens connections with ``Database.connect``, and looks up psycopg's exceptions in it.
     Database = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})
@@ -102,7 +103,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection.wait_timeout = wait
         if limits := self.settings_dict.get("SESSION_LIMITS"):
             set_limits(connection, limits)
-        # Django's, which django-stubs lacks.
+        # django-stubs lacks this method of Django's.
         needs_commit: bool = super()._configure_connection(connection)  # type: ignore[misc]
         return needs_commit
 
@@ -110,5 +111,5 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return super().get_connection_params() | {"cursor_factory": Cursor}
 
     def is_usable(self) -> bool:
-        """Return whether the connection still works. If the server has sent something, Django's check runs a query."""
+        """Return whether the connection still works. Runs a query only if ``is_silent`` returns False."""
         return (self.connection is not None and is_silent(self.connection)) or super().is_usable()

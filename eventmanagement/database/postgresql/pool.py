@@ -13,11 +13,11 @@ from eventmanagement.database.postgresql.connection import Connection
 
 
 class Pool:
-    """At most ``max_size`` open connections of a process. It has the methods that Django's ``pool`` option uses.
+    """At most ``max_size`` open connections of a process. Has the methods that Django calls on its pools.
 
-    A thread that finds no idle connection opens one itself, so it learns at once that the server is away, and connects
-    at once when it is back. psycopg_pool opens connections in the background: requests wait for their whole timeout
-    while the server is away, and up to seconds after a restart (docs/design.md).
+    If no connection is idle, a thread opens one itself. It fails at once when the server is down, and connects at once
+    when the server is back. psycopg_pool opens connections in the background, so requests wait for the whole timeout
+    while the server is down, and for seconds after a restart (docs/design.md).
     """
 
     def __init__(self, connect: Callable[[], Connection], *, max_size: int, timeout: float, max_idle: float) -> None:
@@ -30,7 +30,7 @@ class Pool:
         self._timeout = timeout
         self._max_idle = max_idle
         self._slots = threading.BoundedSemaphore(max_size)
-        # With the time at which each was returned. The one that was used last is on the right.
+        # Each with the time when it was returned. The one returned last is on the right.
         self._idle: deque[tuple[Connection, float]] = deque()
 
     def open(self) -> None:
@@ -50,7 +50,7 @@ class Pool:
         return connection
 
     def putconn(self, connection: Connection) -> None:
-        """Take a connection back. Close it if it is in the middle of something."""
+        """Take a connection back. Close it if it is in a transaction or broken. Close those idle for too long."""
         try:
             if connection.info.transaction_status == TransactionStatus.IDLE:
                 self._idle.append((connection, time.monotonic()))
@@ -81,6 +81,7 @@ class Pool:
         return None
 
     def _close_idle(self, until: float) -> None:
+        """Close the idle connections that were returned up to this time."""
         while self._idle and self._idle[0][1] <= until:
             try:
                 connection, _ = self._idle.popleft()
@@ -92,8 +93,8 @@ class Pool:
 def is_silent(connection: Connection) -> bool:
     """Return whether the connection is idle and the server has sent nothing.
 
-    PostgreSQL normally sends nothing to an idle client unless it closes the connection. So polling the socket is
-    enough, and takes no round trip.
+    PostgreSQL normally sends nothing to an idle client unless it closes the connection. So the state of the socket is
+    enough, without a round trip to the server.
     """
     if connection.info.transaction_status != TransactionStatus.IDLE:
         return False

@@ -1,4 +1,4 @@
-"""The session's limits behind PgBouncer in transaction mode."""
+"""The time limits of PostgreSQL sessions behind PgBouncer in transaction mode."""
 
 from collections.abc import Mapping
 
@@ -15,8 +15,8 @@ def set_limits(connection: Connection, limits: Mapping[str, int]) -> None:
 
     Behind PgBouncer, a client can't set them when it connects: PgBouncer opens its server connections without the
     client's startup options, and each transaction may use another server connection. Defaults of the role apply to
-    every server connection that PgBouncer opens later. A server connection that is older gets them here, when a client
-    happens to connect through it. All clients of the role share these settings.
+    every server connection that PgBouncer opens later. An older server connection gets the settings here, when this
+    function runs on it. All clients of the role share these settings.
     """
     with connection.transaction():
         current = dict(
@@ -27,9 +27,9 @@ def set_limits(connection: Connection, limits: Mapping[str, int]) -> None:
         for name, value in limits.items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, str(value)])
         if connection.execute("SELECT current_setting('transaction_read_only')").fetchone() == ("on",):
-            # A standby. The primary sets the role's defaults, and the standby receives them.
+            # This server is a standby. It receives the role's defaults from the primary.
             return
-        # Two concurrent changes of one role would fail.
+        # Without the lock, one of two concurrent changes of a role would fail.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         # PgBouncer may have another name for this database.
         [[database]] = connection.execute("SELECT current_database()").fetchall()

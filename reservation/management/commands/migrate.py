@@ -12,7 +12,7 @@ LOCK = 0x3197A7E
 
 
 class Command(migrate.Command):
-    """Django's command. On PostgreSQL, a second one at the same time waits until the first has finished."""
+    """Django's command. On PostgreSQL, if another ``migrate`` is running, it first waits until that has finished."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         def tell() -> None:
@@ -24,12 +24,10 @@ class Command(migrate.Command):
 
 @contextmanager
 def one_at_a_time(alias: str, on_wait: Callable[[], object]) -> Iterator[None]:
-    """Hold a lock of the database until the end of the block. Waits for it for up to an hour.
+    """Hold an advisory lock of the database during the block. Calls ``on_wait`` if another session has the lock.
 
-    Calls ``on_wait`` before a wait.
-
-    The lock belongs to a transaction of its own connection, because PgBouncer in transaction mode does not support
-    locks of a session.
+    Then waits up to an hour for it. A transaction on a separate connection holds the lock, because PgBouncer in
+    transaction mode does not support session locks.
     """
     if connections[alias].vendor != "postgresql":
         yield
