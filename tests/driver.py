@@ -1,4 +1,4 @@
-"""Clients that book and cancel, and that remember what was acknowledged."""
+"""Clients that book and cancel, and that remember which writes were acknowledged."""
 
 import threading
 import time
@@ -14,8 +14,9 @@ from tests.service import TIMEOUT, Service
 class Driver:
     """Books seats of one event with one thread per client, until the block ends or the tokens are used up.
 
-    Each token books once, and cancels every third of its reservations again. ``known`` has the last acknowledged state
-    of each token: the reservation's id, or None. A token whose last write got no response, or a 503, is left out.
+    Each token books once. A reservation whose id is divisible by three is then cancelled. ``known`` has the last
+    acknowledged state of each token: the reservation's id, or None after a cancellation. It leaves out tokens whose
+    last write was not acknowledged.
     """
 
     def __init__(self, service: Service, event: int, tokens: list[str], clients: int) -> None:
@@ -23,10 +24,10 @@ class Driver:
         self.event = event
         self.known: dict[str, int | None] = {}
         self.statuses: Counter[int | str] = Counter()
-        # Seconds: the longest request, and the longest time between two acknowledgements.
+        # In seconds: the longest request, and the longest time between two acknowledged writes.
         self.longest_request = self.longest_gap = 0.0
         self._last = time.monotonic()
-        self._moved = threading.Condition()
+        self._changed = threading.Condition()
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(tokens[n::clients],)) for n in range(clients)]
 
@@ -47,9 +48,9 @@ class Driver:
 
     def wait_for(self, more: int, timeout: float = TIMEOUT) -> None:
         """Wait until this many more writes have been acknowledged. Raises TimeoutError."""
-        with self._moved:
+        with self._changed:
             goal = self.acknowledged + more
-            if not self._moved.wait_for(lambda: self.acknowledged >= goal, timeout):
+            if not self._changed.wait_for(lambda: self.acknowledged >= goal, timeout):
                 raise TimeoutError(f"no {more} writes within {timeout} seconds: {self.statuses}")
 
     def _run(self, tokens: list[str]) -> None:
@@ -64,27 +65,30 @@ class Driver:
         self.known.pop(token, None)
         begin = time.monotonic()
         status: int | str = "no response"
-        made = None
+        reserved = None
         with suppress(OSError, HTTPException):
             response = self.service.request(method, path, body, token)
             status = response.status
             if status in (201, 204):
-                made = self.known[token] = response.json["id"] if status == 201 else None
+                reserved = self.known[token] = response.json["id"] if status == 201 else None
         end = time.monotonic()
-        with self._moved:
+        with self._changed:
             self.statuses[status] += 1
             self.longest_request = max(self.longest_request, end - begin)
             if status in (201, 204):
                 self.longest_gap = max(self.longest_gap, end - self._last)
                 self._last = end
-                self._moved.notify_all()
+                self._changed.notify_all()
         if status == 503:
-            # What a client would do.
+            # Pause before the next request, as a client would.
             time.sleep(0.1)
-        return made
+        return reserved
 
     def lost(self, url: str) -> dict[str, int | None]:
-        """Return the acknowledged states that the database does not have. Raises AssertionError if a seat is wrong."""
+        """Return the acknowledged states that the database does not have.
+
+        Raises AssertionError if the event's seats do not match its reservations.
+        """
         with psycopg.connect(url) as session:
             rows = session.execute(
                 "SELECT key, id FROM reservation_reservation JOIN authtoken_token USING (user_id) WHERE event_id = %s",

@@ -77,7 +77,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 class Cluster:
     """A temporary PostgreSQL server that listens only on a Unix socket in a private directory.
 
-    With ``primary``, it is a standby of that running server, named "standby" in its ``synchronous_standby_names``.
+    With ``primary``, it is a standby of that running server. Its name in ``synchronous_standby_names`` is "standby".
     """
 
     def __init__(self, primary: "Cluster | None" = None) -> None:
@@ -138,16 +138,16 @@ class Cluster:
         self._run("pg_ctl", "promote", "-D", self.data)
 
     def freeze(self) -> None:
-        """Stop all processes of the server where they are. Its kernel still accepts and acknowledges data."""
+        """Suspend all processes of the server. The kernel still acknowledges data that clients send."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen server go on."""
+        """Resume the processes of a frozen server."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        # The parent first when it stops, so that it starts no others.
+        # The parent is first, so that a suspended parent starts no other processes.
         for pid in [self.process.pid, *map(int, children.read_text().split())]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 
 @pytest.fixture
 def meanwhile(monkeypatch):
-    """Change the account after its password has been checked, and before the request acts on that."""
+    """Change the account between the check of its password and the rest of the request."""
 
     def change_meanwhile(change):
         def authenticate_and_change(request, **credentials):

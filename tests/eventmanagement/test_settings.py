@@ -377,7 +377,7 @@ def test_drain_seconds_must_be_a_number(read, value):
 
 
 @pytest.mark.parametrize(("cores", "workers", "size"), [(2, 2, 15), (13, 13, 5), (64, 90, 1)])
-def test_all_workers_together_fit_the_connections_of_postgresql(read, monkeypatch, cores, workers, size):
+def test_default_pool_size_depends_on_the_number_of_workers(read, monkeypatch, cores, workers, size):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
 
     read("gunicorn.conf.py", WEB_CONCURRENCY=str(workers))

@@ -1,8 +1,8 @@
 """Fails over a cluster of three PostgreSQL servers under Patroni while clients book: ``python -m tests.failover``.
 
 Three etcd servers, three Patroni servers with deploy/patroni.yml, and HAProxy with deploy/haproxy-postgres.cfg run on
-this machine, with the service in front. Every acknowledged booking and cancellation is looked up afterwards. The exit
-status is 1 if one is lost.
+one machine, with the service in front. Afterwards, every acknowledged booking and cancellation is looked up in the
+database. The exit status is 1 if one is lost.
 """
 
 import argparse
@@ -32,7 +32,7 @@ BASE = Path(__file__).resolve().parents[2]
 NODES = ("pg1", "pg2", "pg3")
 PASSWORD = "for-this-test-only"
 CLIENTS = 8
-# Enough for all bookings during a fault. A client with no tokens left stops.
+# Enough for all bookings during a fault. A client stops when it has used its tokens.
 TOKENS = 10_000
 # In seconds: Patroni needs up to ttl (20) and a few loops for a failover.
 TIMEOUT = 90
@@ -68,7 +68,8 @@ class Node:
 
     def __init__(self, name: str, directory: Path, etcd: list[int], account: pwd.struct_passwd, patroni: str) -> None:
         self.name = name
-        # PostgreSQL refuses to run as root. In a user namespace it runs as another user, with this user's files.
+        # PostgreSQL refuses to run as root. In a user namespace, this user and the owner of its files appear as another
+        # user.
         other = f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}"
         self.command = ["unshare", "--user", *other, patroni, str(directory / "patroni.yml")]
         self.postgres, self.api = free_ports(2)
@@ -170,7 +171,7 @@ class Cluster:
     def __init__(self, stack: ExitStack, directory: Path, patroni: str) -> None:
         account = next(user for user in pwd.getpwall() if user.pw_name in ("postgres", "nobody"))
         etcd = run_etcd(stack, directory)
-        # The usual directory of the sockets belongs to another user.
+        # This user can't write to PostgreSQL's default directory of Unix sockets.
         text = (BASE / "deploy" / "patroni.yml").read_text()
         settings = f"postgresql:\n  parameters:\n    unix_socket_directories: {directory}\n  pg_hba:"
         (directory / "patroni.yml").write_text(text.replace("postgresql:\n  pg_hba:", settings))
@@ -195,7 +196,7 @@ class Cluster:
         return next(node for node in self.nodes if node.role() == "primary")
 
     def wait_until_whole(self) -> None:
-        """Wait until there are a leader, a synchronous standby and a replica, and HAProxy leads to the leader."""
+        """Wait until there are a leader, a synchronous standby and a replica, and HAProxy connects to the leader."""
 
         def is_whole() -> bool:
             roles = sorted(node.role() for node in self.nodes)
@@ -210,7 +211,7 @@ def kill_the_leader(cluster: Cluster, driver: Driver) -> None:
     leader = cluster.leader()
     leader.signal(signal.SIGKILL)
     driver.wait_for(50, TIMEOUT)
-    # Patroni only rewinds a server to a leader that has written a checkpoint since it was promoted.
+    # Patroni rewinds a server only if the new leader has written a checkpoint since its promotion.
     with psycopg.connect(cluster.url, autocommit=True) as session:
         session.execute("CHECKPOINT")
     leader.start()

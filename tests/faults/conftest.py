@@ -1,4 +1,4 @@
-"""A module's fixture ``running`` yields its service and cluster, in this order."""
+"""Fixtures of the fault tests. They use the module's fixture ``running``: first the service, then the cluster."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A primary with a synchronous standby: nothing that was acknowledged is lost when the standby takes over."""
+"""A primary with a synchronous standby: no acknowledged write is lost when the standby takes over."""
 
 from contextlib import ExitStack
 from urllib.parse import quote
@@ -51,7 +51,7 @@ def driver(service):
     return Driver(service, event, service.sign_in_crowd(1200), CLIENTS)
 
 
-def test_killed_primary_loses_nothing(pair, driver, service):
+def test_killed_primary_loses_no_acknowledged_write(pair, driver, service):
     primary, standby = pair
     with driver:
         driver.wait_for(30)
@@ -64,7 +64,7 @@ def test_killed_primary_loses_nothing(pair, driver, service):
     assert service.request("GET", "/readyz").status == 200
 
 
-def test_lost_standby_stops_writes_but_not_reads(pair, driver, service):
+def test_frozen_standby_does_not_stop_reads(pair, driver, service):
     primary, standby = pair
     with driver:
         driver.wait_for(10)

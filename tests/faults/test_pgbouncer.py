@@ -74,7 +74,7 @@ def pgbouncer(cluster, **options):
 
 @pytest.fixture(scope="module", params=[{}, {"max_prepared_statements": 0}], ids=["prepares", "does not prepare"])
 def running(request, tmp_path_factory):
-    """The service behind a PgBouncer with three server connections, which it has to share."""
+    """The service behind a PgBouncer that has only three server connections."""
     with ExitStack() as stack:
         cluster = Cluster()
         stack.callback(cluster.remove)
@@ -88,12 +88,12 @@ def running(request, tmp_path_factory):
 
 @pytest.fixture
 def administrator(running):
-    """A session of PostgreSQL itself."""
+    """A session that bypasses PgBouncer."""
     with psycopg.connect(running[1].url, autocommit=True) as session:
         yield session
 
 
-def test_walk(service, token, event):
+def test_book_search_and_cancel(service, token, event):
     booked = service.request("POST", "/api/reservations/", {"event_id": event}, token)
     again = service.request("POST", "/api/reservations/", {"event_id": event}, token)
     listed = service.request("GET", "/api/reservations/?page=1", None, token)
@@ -109,7 +109,7 @@ def test_walk(service, token, event):
 
 
 def test_every_session_has_the_limits(running, service):
-    """More clients at once than PgBouncer has server connections, so that each server connection is asked."""
+    """As many open transactions as PgBouncer has server connections, so that each server connection is checked."""
     service.request("GET", "/api/events/")
     sessions = [psycopg.connect(running[2]) for _ in range(3)]
     try:
@@ -132,7 +132,7 @@ def test_last_seats_are_sold_once(service, token):
     crowd = service.sign_in_crowd(20)
 
     with ThreadPoolExecutor(20) as threads:
-        # Everybody clicks twice.
+        # Each user books twice.
         responses = list(
             threads.map(
                 lambda key: service.request("POST", "/api/reservations/", {"event_id": event}, key).status, crowd * 2
@@ -165,15 +165,15 @@ def test_seats_are_checked_under_load(service, token):
         booking = [
             threads.submit(service.request, "POST", "/api/reservations/", {"event_id": event}, key) for key in crowd
         ]
-        # Raises an exception if a seat is wrong.
+        # Raises an exception if an event's seats do not match its reservations.
         for _ in range(2):
             service.manage("check_seats")
 
     assert {each.result().status for each in booking} == {201}
 
 
-def test_booking_survives_lost_prepared_statements(service, administrator, token):
-    """The server connections forget their statements, and a column changes its type."""
+def test_booking_survives_a_changed_column_type(service, administrator, token):
+    """PostgreSQL rejects the prepared statements whose result has the changed column."""
     crowd = service.sign_in_crowd(12)
     event = service.request("POST", "/api/events/", EVENT | {"capacity": 50}, token).json["id"]
     book = [("POST", "/api/reservations/", {"event_id": event}, key) for key in crowd]

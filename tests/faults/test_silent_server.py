@@ -1,4 +1,4 @@
-"""A PostgreSQL server that says nothing, or that reports a commit it can't vouch for."""
+"""A PostgreSQL server that sends nothing, or that reports a commit without its synchronous standby."""
 
 import http.client
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +41,7 @@ def administrator(cluster):
 
 @pytest.fixture
 def without_standby(administrator):
-    """Make commits wait for a synchronous standby that is not there."""
+    """Make commits wait for a synchronous standby that does not exist."""
 
     def require(names):
         administrator.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
@@ -59,7 +59,7 @@ def booked(administrator, event):
     return rows[0]
 
 
-def test_frozen_server_is_503_and_heals(service, cluster, token, event):
+def test_frozen_server_is_503_until_it_is_thawed(service, cluster, token, event):
     requests = [
         ("GET", "/readyz", None),
         ("GET", f"/api/events/{event}/", None),
@@ -81,7 +81,7 @@ def test_frozen_server_is_503_and_heals(service, cluster, token, event):
     for response in responses:
         assert_unavailable(response)
     assert service.request("GET", "/readyz").status == 200
-    # A booking may have happened before the freeze, or not.
+    # Bookings sent during the freeze may have happened after it.
     assert service.request("POST", "/api/reservations/", {"event_id": event}, token).status in (201, 400)
     assert service.request("GET", f"/api/events/{event}/").json["seats_remaining"] == 4
 
@@ -94,7 +94,7 @@ def test_commit_that_waits_for_a_lost_standby_is_503(service, token, event, with
 
 
 @pytest.mark.parametrize("write", ["booking", "edit"])
-def test_commit_cancelled_in_its_wait_is_not_acknowledged(service, token, event, administrator, without_standby, write):
+def test_commit_with_a_cancelled_wait_is_not_acknowledged(service, token, event, administrator, without_standby, write):
     """PostgreSQL commits it on this server only, and reports success."""
     sent = {
         "booking": ("POST", "/api/reservations/", {"event_id": event}),

@@ -36,7 +36,7 @@ def running(tmp_path_factory):
 
 
 def wait_until_served(service):
-    """Wait until the service gets requests of clients, and not only the proxy's checks."""
+    """Wait until the proxy sends requests of clients to the service, in addition to its own checks."""
     deadline = time.monotonic() + TIMEOUT
     while "GET /api/" not in service.log.read_text():
         assert time.monotonic() < deadline

@@ -44,7 +44,7 @@ def free_port():
 
 
 class Proxy:
-    """HAProxy with a self-signed certificate and two servers on these ports. By default the second does not run."""
+    """HAProxy with a self-signed certificate and two servers on these ports. Without ``second``, only one runs."""
 
     def __init__(self, directory, server, second=None):
         self.http, self.https = free_port(), free_port()

@@ -26,7 +26,7 @@ def test_second_migrate_waits_for_the_first():
     finished = threading.Event()
     second = threading.Thread(target=migrate)
     with transaction.atomic(), connection.cursor() as cursor:
-        # As the first command does.
+        # The first command takes this lock.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         second.start()
         wait_for_blocked_session()

@@ -25,7 +25,7 @@ def opened():
 
 @pytest.fixture
 def pool(opened):
-    """A pool of two connections, whose waits are over at once."""
+    """A pool of two connections. It waits 10 ms for a free one."""
     from eventmanagement.database.postgresql.connection import Connection
     from eventmanagement.database.postgresql.pool import Pool
 
@@ -63,7 +63,7 @@ def test_full_pool_is_unavailable(pool, opened):
     assert len(opened) == 2
 
 
-def test_returned_connection_makes_room(pool):
+def test_returned_connection_frees_its_slot(pool):
     first = pool.getconn()
     pool.getconn()
     pool.putconn(first)
@@ -85,7 +85,7 @@ def test_waiting_thread_gets_the_returned_connection(pool, monkeypatch):
 
 
 @pytest.mark.parametrize("state", ["closed", "in a transaction"])
-def test_connection_in_the_middle_of_something_is_closed(pool, opened, state):
+def test_connection_that_is_not_idle_is_closed(pool, state):
     broken = pool.getconn()
     if state == "closed":
         broken.close()
@@ -109,7 +109,7 @@ def test_connections_that_the_server_closed_are_replaced_at_once(pool, opened):
     assert len(opened) == 3
 
 
-def test_failed_attempt_to_connect_gives_its_place_back(pool, monkeypatch):
+def test_failed_attempt_to_connect_frees_its_slot(pool, monkeypatch):
     def fail():
         raise psycopg.OperationalError("connection refused")
 
@@ -123,7 +123,7 @@ def test_failed_attempt_to_connect_gives_its_place_back(pool, monkeypatch):
     assert pool.getconn()
 
 
-def test_connection_that_nobody_needs_is_closed(pool, monkeypatch):
+def test_connection_idle_for_too_long_is_closed(pool, monkeypatch):
     first, second = pool.getconn(), pool.getconn()
     pool.putconn(first)
     monkeypatch.setattr(pool, "_max_idle", -1)

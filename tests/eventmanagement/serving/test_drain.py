@@ -30,7 +30,7 @@ def timers(monkeypatch):
 
 @pytest.fixture
 def server():
-    """A master of gunicorn that counts its stops."""
+    """A stand-in for gunicorn's master. It records its stops."""
     stops = []
     return SimpleNamespace(handle_term=lambda: stops.append(True), log=logging.getLogger(__name__), stops=stops)
 
