@@ -102,7 +102,7 @@ DATABASES = {
     )
 }
 # In seconds: how long the service waits for a database server that sends nothing, for example a frozen one. Longer than
-# STATEMENT_TIMEOUT, so that a working server has ended the statement itself before.
+# STATEMENT_TIMEOUT, so that a working server ends the statement first.
 DATABASE_WAIT = env.database_wait(
     "DATABASE_WAIT", f"{milliseconds(STATEMENT_TIMEOUT) + 2000}ms", statement_timeout=STATEMENT_TIMEOUT
 )
