@@ -19,9 +19,12 @@ cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 workers_asked_for = env.number("WEB_CONCURRENCY", str(cores), lowest=1, highest=9999)
 workers = min(workers_asked_for, 2 * cores)
 threads = sum(THREADS.values())
-# Up to 45 workers together stay within 90 connections, because PostgreSQL's limit is 100 by default, and some of these
-# are reserved. Each worker has one more for /readyz.
-os.environ.setdefault("DATABASE_POOL_SIZE", str(max(1, min(threads, 90 // workers - 1))))
+# PostgreSQL's limit is 100 connections by default, and some of these are reserved. Each worker has one for /readyz.
+MAX_CONNECTIONS = 90
+default_pool_size = max(1, min(threads, MAX_CONNECTIONS // workers - 1))
+connections = workers * (default_pool_size + 1)
+has_too_many_connections = "DATABASE_POOL_SIZE" not in os.environ and connections > MAX_CONNECTIONS
+os.environ.setdefault("DATABASE_POOL_SIZE", str(default_pool_size))
 # The maximum number of client connections of one worker. Together with the database connections, it stays below
 # 1,024, the usual limit on open files of a process.
 worker_connections = 900
@@ -59,10 +62,17 @@ reuse_port = True
 
 
 def on_starting(server: Any) -> None:
-    """Log a warning if there are fewer workers than asked for."""
+    """Log a warning if there are fewer workers than asked for, or too many for PostgreSQL's default settings."""
     if workers < workers_asked_for:
         message = "WEB_CONCURRENCY=%d is more than twice the number of cores: starting %d workers"
         server.log.warning(message, workers_asked_for, workers)
+    if has_too_many_connections:
+        server.log.warning(
+            "%d workers may open %d connections to PostgreSQL: raise max_connections of PostgreSQL, which is 100 by "
+            "default, and set DATABASE_POOL_SIZE",
+            workers,
+            connections,
+        )
 
 
 def when_ready(server: Any) -> None:

@@ -350,6 +350,24 @@ def test_number_of_workers_is_capped_with_a_warning(read, caplog):
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize(
+    ("workers", "pool_size", "is_warned"), [(45, None, False), (46, None, True), (64, None, True), (64, "1", False)]
+)
+def test_too_many_connections_are_a_warning(read, caplog, monkeypatch, workers, pool_size, is_warned):
+    """Without a warning if DATABASE_POOL_SIZE is set: then the administrator knows the number of connections."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(64), raising=False)
+    chosen = {"DATABASE_POOL_SIZE": pool_size} if pool_size else {}
+    server = SimpleNamespace(log=logging.getLogger("gunicorn"))
+    read("gunicorn.conf.py", WEB_CONCURRENCY=str(workers), **chosen).on_starting(server)
+
+    assert os.environ["DATABASE_POOL_SIZE"] == "1"
+    expected = (
+        f"{workers} workers may open {2 * workers} connections to PostgreSQL: raise max_connections of PostgreSQL, "
+        "which is 100 by default, and set DATABASE_POOL_SIZE"
+    )
+    assert caplog.messages == ([expected] if is_warned else [])
+
+
 @pytest.mark.parametrize(("debug", "formatter"), [("true", "plain"), ("false", "json")])
 def test_log_is_plain_text_only_with_debug(read, debug, formatter):
     assert read(SECRET_KEY="x", DEBUG=debug).LOGGING["handlers"]["stdout"]["formatter"] == formatter
