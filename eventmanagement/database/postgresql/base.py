@@ -57,7 +57,7 @@ class Cursor(ServerBindingCursor):
                 raise
             if isinstance(error, FeatureNotSupported):
                 self._forget_prepared()
-                with suppress(FeatureNotSupported):
+                with suppress(*NOT_EXECUTED):
                     return super().execute(query, params, prepare=True, **options)
         self.connection.may_prepare = False
         return super().execute(query, params, prepare=False, **options)

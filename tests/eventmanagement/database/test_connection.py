@@ -6,9 +6,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.backends.postgresql import base
+from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName
 
 from event.models import Event
 from eventmanagement.database.errors import is_unavailable, lift_time_limit
+from eventmanagement.database.postgresql import Prepared
 from reservation.exceptions import AlreadyReserved
 from reservation.models import Reservation
 from tests.conftest import LONG
@@ -90,6 +92,27 @@ def test_statement_is_prepared_again_after_column_change(bob, carol, event, othe
         assert Reservation.objects.book(user=carol, event_id=event.pk).event.seats_remaining == 8
     finally:
         other_session.execute("ALTER TABLE event_event ALTER COLUMN title TYPE varchar(200)")
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("second", [FeatureNotSupported, InvalidSqlStatementName, DuplicatePreparedStatement])
+def test_query_runs_unprepared_if_preparing_it_again_fails(event, monkeypatch, second):
+    """As behind PgBouncer, which may run the query on a server connection that has other prepared statements."""
+
+    def execute(cursor, query, params=None, *, prepare=None, **options):
+        if isinstance(query, Prepared) and prepare:
+            raise errors.pop(0)
+        return original(cursor, query, params, prepare=prepare, **options)
+
+    errors = [FeatureNotSupported(), second()]
+    original = base.ServerBindingCursor.execute
+    connection.ensure_connection()
+    monkeypatch.setattr(base.ServerBindingCursor, "execute", execute)
+
+    assert [Event.objects.read(event.pk).pk for _ in range(2)] == [event.pk] * 2
+    assert errors == []
+    connection.close()
 
 
 @on_postgresql
