@@ -82,10 +82,13 @@ class Pool:
 
     def _close_idle(self, until: float) -> None:
         """Close the idle connections that were returned up to this time."""
-        while self._idle and self._idle[0][1] <= until:
+        while True:
             try:
+                if self._idle[0][1] > until:
+                    return
                 connection, _ = self._idle.popleft()
             except IndexError:
+                # There is none, or another thread took it.
                 return
             connection.close()
 

@@ -1,6 +1,7 @@
 """The pool of connections to PostgreSQL, and the connection's bounded waits."""
 
 import threading
+from collections import deque
 
 import psycopg
 import pytest
@@ -130,6 +131,28 @@ def test_connection_idle_for_too_long_is_closed(pool, monkeypatch):
     pool.putconn(second)
 
     assert first.closed
+
+
+class Contested(deque):
+    """A deque of which another thread takes all items after each look at it."""
+
+    def __bool__(self):
+        found = len(self) > 0
+        self.clear()
+        return found
+
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        self.clear()
+        return found
+
+
+def test_connection_that_another_thread_takes_is_not_closed(pool, monkeypatch):
+    first = pool.getconn()
+    monkeypatch.setattr(pool, "_idle", Contested([(first, 0)]))
+    pool.close()
+
+    assert not first.closed
 
 
 def test_closing_the_pool_closes_idle_connections(pool):
