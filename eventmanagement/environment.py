@@ -95,10 +95,10 @@ def rate(value: str) -> Rate | None:
 
 
 @env.parser_for("postgres_duration")
-def postgres_duration(value: str) -> str:
+def postgres_duration(value: str, *, highest: int = MAX_TIMEOUT_MS) -> str:
     """Parse a duration in PostgreSQL's format, with a unit: 500ms, 3s, 1min."""
     match = re.fullmatch(r"([1-9]\d{0,9})(ms|s|min)", value)
-    if not match or int(match[1]) * MILLISECONDS[match[2]] > MAX_TIMEOUT_MS:
+    if not match or int(match[1]) * MILLISECONDS[match[2]] > highest:
         raise EnvValidationError(f"{value!r} must be a duration such as 500ms, 3s or 1min, at most 24 days.", [value])
     return value
 

@@ -9,7 +9,7 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from pythonjsonlogger.core import RESERVED_ATTRS
 
-from eventmanagement.environment import env, milliseconds
+from eventmanagement.environment import MAX_TIMEOUT_MS, env, milliseconds
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # The project's metadata; its version is used in the OpenAPI document and in ETags.
@@ -89,7 +89,8 @@ TEMPLATES = [
     },
 ]
 
-STATEMENT_TIMEOUT = env.postgres_duration("STATEMENT_TIMEOUT", "15s")
+# Two seconds below PostgreSQL's maximum, so that the default of DATABASE_WAIT is valid too.
+STATEMENT_TIMEOUT = env.postgres_duration("STATEMENT_TIMEOUT", "15s", highest=MAX_TIMEOUT_MS - 2000)
 DATABASES = {
     "default": env.database(
         "DATABASE_URL",
