@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from tests.driver import Driver
-from tests.faults.conftest import EVENT
+from tests.faults.conftest import EVENT, assert_unavailable
 from tests.postgres import Cluster
 from tests.service import Service
 
@@ -64,15 +64,19 @@ def test_killed_primary_loses_no_acknowledged_write(pair, driver, service):
     assert service.request("GET", "/readyz").status == 200
 
 
-def test_frozen_standby_does_not_stop_reads(pair, driver, service):
+def test_frozen_standby_stops_writes_but_not_reads(pair, driver, service):
     primary, standby = pair
+    token = service.sign_in("bob")
     with driver:
         driver.wait_for(10)
         standby.freeze()
         ready = service.request("GET", "/readyz").status
         read = service.request("GET", f"/api/events/{driver.event}/").status
+        write = service.request("POST", "/api/events/", EVENT, token)
         standby.thaw()
         driver.wait_for(10)
 
     assert (ready, read) == (200, 200)
+    assert_unavailable(write)
+    assert set(driver.statuses) <= {201, 204, 503}
     assert driver.lost(primary.url) == {}
