@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
+from event.fast import FastEventMixin
 from event.filters import EventFilter
 from event.models import Event
 from event.permissions import IsAuthenticatedOrPublicRead, IsOrganizerOrReadOnly
@@ -19,7 +20,9 @@ from eventmanagement.api import limits
 from eventmanagement.api.mixins import ConditionalRequestsMixin, FilterListOnlyMixin, MethodNotAllowedFirstMixin
 
 
-class EventViewSet(MethodNotAllowedFirstMixin, FilterListOnlyMixin, ConditionalRequestsMixin, ModelViewSet[Event]):
+class EventViewSet(
+    FastEventMixin, MethodNotAllowedFirstMixin, FilterListOnlyMixin, ConditionalRequestsMixin, ModelViewSet[Event]
+):
     """Anyone can list and read events. Logged-in users can create them. Only the organizer can edit or delete one."""
 
     queryset = Event.objects.all()

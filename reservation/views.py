@@ -11,12 +11,14 @@ from event.models import Event
 from event.permissions import IsOrganizer
 from eventmanagement.api.mixins import FilterListOnlyMixin, MethodNotAllowedFirstMixin
 from reservation.exceptions import AlreadyCancelled
+from reservation.fast import FastBookingMixin
 from reservation.filters import ReservationFilter
 from reservation.models import Reservation
 from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
 
 
 class ReservationViewSet(
+    FastBookingMixin,
     MethodNotAllowedFirstMixin,
     FilterListOnlyMixin,
     CreateModelMixin,

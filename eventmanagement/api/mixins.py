@@ -20,6 +20,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from eventmanagement.api.exceptions import PreconditionFailed
 from eventmanagement.api.pagination import PageNumberPagination
+from eventmanagement.database.queries import column_names
 
 # What servers such as Apache and Jetty add to an ETag, inside its quotes, when they compress the response.
 COMPRESSION_SUFFIXES = ["", *(f"{mark}{coding}" for mark in ("-", "--", ";") for coding in ("gzip", "br", "zstd"))]
@@ -61,15 +62,19 @@ class ConditionalRequestsMixin(RetrieveModelMixin, ListModelMixin, GenericViewSe
     # A 304 is a plain HttpResponse: there is nothing to render.
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         row = self.get_object()
-        return self._conditional_response(self.etag(row), lambda: Response(self.get_serializer(row).data))
+        return self.conditional_response(self.etag(row), lambda: Response(self.get_serializer(row).data))
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         page = self.paginator.paginate_queryset(self.filter_queryset(self.get_queryset()), request, self)
-        asked = request.build_absolute_uri(), request.accepted_media_type
-        return self._conditional_response(
-            self._hash(page, self.paginator.page.paginator.count, asked),
+        count = self.paginator.page.paginator.count
+        return self.conditional_response(
+            self.etag_of_page(page, count, request.build_absolute_uri(), request.accepted_media_type),
             lambda: self.get_paginated_response(self.get_serializer(page, many=True).data),
         )
+
+    def etag_of_page(self, page: Iterable[Any], count: int, uri: str, media_type: str | None) -> str:
+        """Return the ETag of a page of a list, with its quotes. A row is an instance, or a tuple with its columns."""
+        return self._hash(page, count, (uri, media_type))
 
     def etag(self, row: Model) -> str:
         """Return the ETag of a row, with its quotes."""
@@ -88,14 +93,15 @@ class ConditionalRequestsMixin(RetrieveModelMixin, ListModelMixin, GenericViewSe
         if excluded is not None and lists_etag(excluded, self.etag(row)):
             raise PreconditionFailed
 
-    def _hash(self, rows: Iterable[Model], *more: Any) -> str:
-        columns = [[_plain(getattr(row, field.attname)) for field in row._meta.concrete_fields] for row in rows]
-        # mypy wrongly requires that instances of the serializer are hashable; the argument is a class.
-        shape = _shape(self.get_serializer_class())  # type: ignore[arg-type]
+    def _hash(self, rows: Iterable[Any], *more: Any) -> str:
+        serializer_class: Any = self.get_serializer_class()
+        names = column_names(serializer_class.Meta.model)
+        columns = [[_plain(getattr(row, name)) for name in names] for row in rows]
+        shape = _shape(serializer_class)
         shown = columns, more, shape, settings.PROJECT["version"]
         return f'"{blake2b(repr(shown).encode(), digest_size=16).hexdigest()}"'
 
-    def _conditional_response(self, tag: str, respond: Callable[[], Response]) -> HttpResponse:
+    def conditional_response(self, tag: str, respond: Callable[[], HttpResponse]) -> HttpResponse:
         response: HttpResponse = HttpResponseNotModified() if etag_matches(self.request, tag) else respond()
         response["ETag"] = tag
         # no-cache: clients may store the response but must revalidate it, because seats change.
@@ -147,9 +153,10 @@ class CachedFieldsMixin(Serializer[Any]):
 
     @property
     def _readable_fields(self) -> list[AnyField]:
-        return _get_readable_fields(type(self))
+        return readable_fields(type(self))
 
 
 @cache
-def _get_readable_fields(serializer_class: type[Serializer[Any]]) -> list[AnyField]:
+def readable_fields(serializer_class: type[Serializer[Any]]) -> list[AnyField]:
+    """Return the fields of the serializer that are shown, in order."""
     return [field for field in serializer_class().fields.values() if not field.write_only]

@@ -1,5 +1,6 @@
 """Pagination that stays fast for long lists."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from hashlib import sha256
 from typing import Any
@@ -27,6 +28,24 @@ LONG_LISTS = "long-lists"
 DEEP_PAGE_OFFSET = 1_000
 
 
+def cached_count(get_key: Callable[[], str], count_rows: Callable[[], int]) -> int:
+    """Return the count that is cached under this key, or count the rows, and cache the count if it is long.
+
+    Computing the key of a query takes as long as running it, so it is skipped while no count is cached.
+    """
+    kept: int | None = cache.get(get_key()) if cache.get(LONG_LISTS) else None
+    if kept is not None and not cache.add(f"{get_key()}-fresh", True, COUNT_TTL):
+        return kept
+    count = count_rows()
+    if count > MAX_UNCACHED_COUNT:
+        cache.set(f"{get_key()}-fresh", True, COUNT_TTL)
+        cache.set(get_key(), count, COUNT_TTL + STALE_TTL)
+        cache.set(LONG_LISTS, True, COUNT_TTL + STALE_TTL)
+    elif kept is not None:
+        cache.delete(get_key())
+    return count
+
+
 class CachedCountPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at runtime.
     """Caches long counts for a few seconds. Finds deep pages by primary key."""
 
@@ -35,19 +54,7 @@ class CachedCountPaginator(Paginator):  # type: ignore[type-arg]  # Not generic 
     @cached_property
     def count(self) -> int:
         """The number of rows: exact up to ``MAX_UNCACHED_COUNT``, otherwise up to five seconds old."""
-        rows = self.object_list.order_by()
-        # Computing the key takes as long as a query, so skip it while no count is cached.
-        kept: int | None = cache.get(self._key) if cache.get(LONG_LISTS) else None
-        if kept is not None and not cache.add(f"{self._key}-fresh", True, COUNT_TTL):
-            return kept
-        count = rows.count()
-        if count > MAX_UNCACHED_COUNT:
-            cache.set(f"{self._key}-fresh", True, COUNT_TTL)
-            cache.set(self._key, count, COUNT_TTL + STALE_TTL)
-            cache.set(LONG_LISTS, True, COUNT_TTL + STALE_TTL)
-        elif kept is not None:
-            cache.delete(self._key)
-        return count
+        return cached_count(lambda: self._key, self.object_list.order_by().count)
 
     @cached_property
     def _key(self) -> str:

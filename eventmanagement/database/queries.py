@@ -32,17 +32,22 @@ class CompiledStatement(NamedTuple):
     parameters: tuple[Any, ...]
 
     def fetch(self, using: str, **values: Any) -> tuple[Any, ...] | None:
-        """Execute the statement with these values for its parameters. Returns the first row, or None.
+        """Execute the statement with these values for its parameters. Returns the first row, or None."""
+        rows = self.fetch_all(using, **values)
+        return rows[0] if rows else None
 
-        Returns None for a number that no column can hold, as Django's own queries find nothing.
+    def fetch_all(self, using: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Execute the statement with these values for its parameters. Returns its rows.
+
+        Returns no rows for a number that no column can hold, as Django's own queries find nothing.
         """
         if any(isinstance(value, int) and abs(value) > BigIntegerField.MAX_BIGINT for value in values.values()):
-            return None
+            return []
         parameters = [values[each] if isinstance(each, Parameter) else each for each in self.parameters]
         with connections[using].cursor() as cursor:
             cursor.execute(self.sql, parameters)
-            row: tuple[Any, ...] | None = cursor.fetchone()
-            return row
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
 
 
 class PreparedQuery(Generic[ModelT]):

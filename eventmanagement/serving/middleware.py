@@ -162,8 +162,8 @@ class JsonErrorMiddleware:
         request.exception_reporter_class = EmptyExceptionReporter  # type: ignore[attr-defined]  # Unknown to the stubs.
         response = self.get_response(request)
         # REST framework's own responses stay as they are, including HTML pages of the browsable API in development.
-        speaks_for_itself = isinstance(response, (JsonResponse, Response))
-        if response.status_code >= HTTPStatus.BAD_REQUEST and not speaks_for_itself:
+        is_from_view = isinstance(response, Response) or response.get("Content-Type") == "application/json"
+        if response.status_code >= HTTPStatus.BAD_REQUEST and not is_from_view:
             as_json = error_response(response.status_code)
             response.content = as_json.content
             for name, value in as_json.items():

@@ -1,0 +1,99 @@
+"""A shorter way to the response of a plain request, for the views that a sale calls most.
+
+REST framework builds a request, negotiates a media type, and builds serializers and their fields anew each time. For
+a booking that takes as long as everything else in the application (docs/performance.md). A plain request needs none of
+it. tests/eventmanagement/api/test_fast.py shows that both ways give the same bytes and headers.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework import status
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.relations import PrimaryKeyRelatedField
+from rest_framework.renderers import JSONRenderer
+from rest_framework.serializers import BooleanField, CharField, DateTimeField, IntegerField, Serializer
+from rest_framework.views import APIView
+
+from eventmanagement.api.mixins import readable_fields
+
+JSON = JSONRenderer.media_type
+RENDERER = JSONRenderer()
+# The settings name the only one.
+AUTHENTICATOR: Any = APIView.authentication_classes[0]()
+
+
+class NotPlain(Exception):
+    """The request is left to REST framework. Nothing has happened yet."""
+
+
+class FastMixin(APIView):
+    """Lets a view respond to a plain request with ``respond_fast``. REST framework handles all other requests.
+
+    A request is plain if it accepts JSON, has no query string, and ``respond_fast`` does not raise NotPlain.
+    """
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.META.get("QUERY_STRING") and request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", JSON):
+            with suppress(NotPlain):
+                response = self.respond_fast(request)
+                for name, value in self.default_response_headers.items():
+                    response[name] = value
+                return response
+        return super().dispatch(request, *args, **kwargs)
+
+    def respond_fast(self, request: HttpRequest) -> HttpResponse:
+        """Return the response, or raise NotPlain if anything about the request is unusual."""
+        raise NotImplementedError
+
+    def authenticate_fast(self, request: HttpRequest) -> User | None:
+        """Return the user of the request's token, or None without a token. Raises NotPlain for an invalid token."""
+        try:
+            found = AUTHENTICATOR.authenticate(request)
+        except AuthenticationFailed:
+            raise NotPlain from None
+        if not found:
+            return None
+        user: User = found[0]
+        # For the request's log line.
+        request.user = user
+        return user
+
+
+def json_response(data: Any, status_code: int = status.HTTP_200_OK) -> HttpResponse:
+    return HttpResponse(RENDERER.render(data), JSON, status_code)
+
+
+def represent(row: Any, serializer_class: type[Serializer[Any]]) -> dict[str, Any]:
+    """Return what the serializer shows of a row: a model instance, or a tuple with the same attributes."""
+    return {name: get(row) for name, get in _getters(serializer_class)}
+
+
+@cache
+def _getters(serializer_class: type[Serializer[Any]]) -> list[tuple[str, Callable[[Any], Any]]]:
+    return [(str(field.field_name), _getter(field)) for field in readable_fields(serializer_class)]
+
+
+def _getter(field: Any) -> Callable[[Any], Any]:
+    """Return the function that gets a field's value from a row, as the field shows it."""
+    get = attrgetter(field.source)
+    if isinstance(field, PrimaryKeyRelatedField):
+        return attrgetter(f"{field.source}_id")
+    if isinstance(field, DateTimeField):
+        return lambda row: _utc(get(row))
+    if isinstance(field, Serializer):
+        return lambda row: represent(get(row), type(field))
+    if isinstance(field, CharField | IntegerField | BooleanField):
+        return get
+    raise TypeError(f"There is no fast way for {type(field).__name__}.")
+
+
+def _utc(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
