@@ -109,10 +109,10 @@ class Connection:
         """The number of bytes in this connection's buffers."""
         return len(self.received) + len(self.source.data) + len(self.unsent)
 
-    def receive(self) -> bool:
+    def receive(self, limit: int = READ_SIZE) -> bool:
         """Read available data. Returns False if the client has closed its side or the connection failed."""
         try:
-            data = self.socket.recv(READ_SIZE)
+            data = self.socket.recv(limit)
         except BlockingIOError:
             return True
         except OSError:

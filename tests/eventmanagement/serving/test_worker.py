@@ -92,6 +92,8 @@ def worker(clock):
 def listener():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
+        # As gunicorn does, so that no response waits for the client to acknowledge the one before.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
 
@@ -120,6 +122,7 @@ def run(worker):
     """Run the worker's event loop until nothing is left to do."""
     while worker.poller.select(0):
         worker.wait_for_and_dispatch_events(0)
+    worker.finish_requests()
 
 
 def send(worker, client, data):
@@ -210,6 +213,71 @@ def test_request_is_read_on_accept(worker, listener):
         worker.accept(listener)
 
         assert len(worker.tpool.futures) == 1
+
+
+def test_finished_request_does_not_wake_the_event_loop(worker, client):
+    worker.tpool.are_busy = True
+    send(worker, client, GET)
+
+    worker.tpool.serve()
+
+    assert b"200 OK" in responses(client)[0]
+    assert not worker.poller.select(0)
+    worker.tpool.are_busy = False
+    send(worker, client, GET)
+    assert b"200 OK" in responses(client)[0]
+    run(worker)
+    assert not any(worker.requests_per_lane.values())
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+def test_requests_that_arrive_during_another_one_are_served(worker, client, count):
+    worker.tpool.are_busy = True
+    send(worker, client, GET)
+    for _ in range(count):
+        send(worker, client, GET)
+    [connection] = worker.connections
+    assert len(connection.received) <= module.MAX_EARLY_READ
+    worker.tpool.are_busy = False
+
+    worker.tpool.serve()
+    run(worker)
+
+    assert responses(client)[0].count(b"200 OK") == 1 + count
+
+
+def test_request_that_finishes_during_an_early_read_is_not_forgotten(worker, client, monkeypatch):
+    worker.tpool.are_busy = True
+    send(worker, client, GET)
+    [connection] = worker.connections
+    receive = connection.receive
+
+    def finish_first(limit):
+        # The thread finishes before it can see the data, so it does not wake the event loop.
+        worker.tpool.serve()
+        return receive(limit)
+
+    monkeypatch.setattr(connection, "receive", finish_first)
+    client.sendall(GET)
+    worker.wait_for_and_dispatch_events(0)
+    worker.tpool.serve()
+    run(worker)
+
+    assert responses(client)[0].count(b"200 OK") == 2
+
+
+def test_client_that_closes_during_its_request_is_dropped(worker, client):
+    worker.tpool.are_busy = True
+    send(worker, client, GET)
+    client.shutdown(socket.SHUT_WR)
+    run(worker)
+    assert worker.connections
+
+    worker.tpool.serve()
+    run(worker)
+
+    assert b"200 OK" in responses(client)[0]
+    assert not worker.connections
 
 
 def test_full_queue_is_503(worker, connect, monkeypatch):
