@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
+from django.db.models import Func, IntegerField, Subquery
 from django.http import HttpRequest, HttpResponse
 from rest_framework.utils.urls import replace_query_param
 
@@ -13,8 +14,7 @@ from event.models import Event
 from event.serializers import EventSerializer
 from eventmanagement.api.fast import JSON, FastMixin, NotPlain, json_response, represent
 from eventmanagement.api.mixins import ConditionalRequestsMixin
-from eventmanagement.api.pagination import PageNumberPagination, cached_count
-from eventmanagement.database.postgresql import Prepared
+from eventmanagement.api.pagination import PageNumberPagination, count_key, get_count, keep_count
 from eventmanagement.database.queries import CompiledStatement, column_names, select
 
 
@@ -36,8 +36,7 @@ class FastEventMixin(FastMixin, ConditionalRequestsMixin):
         return self.conditional_response(self.etag(event), lambda: json_response(represent(event, EventSerializer)))
 
     def _list_fast(self, request: HttpRequest) -> HttpResponse:
-        count = cached_count(lambda: COUNT, lambda: count_events().fetch_all(DEFAULT_DB_ALIAS)[0][0])
-        rows = [Row(*row) for row in first_page().fetch_all(DEFAULT_DB_ALIAS)]
+        count, rows = first_page()
         uri = request.build_absolute_uri()
         following = replace_query_param(uri, "page", 2) if count > PageNumberPagination.page_size else None
         return self.conditional_response(
@@ -53,17 +52,34 @@ class FastEventMixin(FastMixin, ConditionalRequestsMixin):
         )
 
 
-# The cache key of the number of all events.
-COUNT = "events"
-Row: Any = namedtuple("Row", column_names(Event))  # type: ignore[misc]  # The model has the names.
+COUNT = Event.objects.order_by().annotate(count=Func(template="COUNT(*)", output_field=IntegerField())).values("count")
+COLUMNS = column_names(Event)
+Row: Any = namedtuple("Row", COLUMNS)  # type: ignore[misc]  # The model has the names.
 
 
 @cache
-def count_events() -> CompiledStatement:
-    table = connection.ops.quote_name(Event._meta.db_table)
-    return CompiledStatement(Prepared(f"SELECT COUNT(*) FROM {table}"), ())  # noqa: S608 (a constant name)
+def all_events_key() -> str:
+    return count_key(Event.objects.all())
+
+
+def first_page() -> tuple[int, list[Any]]:
+    """Return the number of all events and the first page of them, by one statement."""
+    count = get_count(all_events_key)
+    if count is not None:
+        return count, [Row(*row) for row in page_statement().fetch_all(DEFAULT_DB_ALIAS)]
+    found = counted_page_statement().fetch_all(DEFAULT_DB_ALIAS)
+    count = found[0][-1] if found else 0
+    keep_count(all_events_key, count)
+    return count, [Row(*row[:-1]) for row in found]
 
 
 @cache
-def first_page() -> CompiledStatement:
-    return select(Event.objects.values_list(*column_names(Event))[: PageNumberPagination.page_size])
+def page_statement() -> CompiledStatement:
+    return select(Event.objects.values_list(*COLUMNS)[: PageNumberPagination.page_size])
+
+
+@cache
+def counted_page_statement() -> CompiledStatement:
+    """Return the statement for the page whose rows have the number of all events as one more column."""
+    counted = Event.objects.annotate(count=Subquery(COUNT))
+    return select(counted.values_list(*COLUMNS, "count")[: PageNumberPagination.page_size])

@@ -28,22 +28,33 @@ LONG_LISTS = "long-lists"
 DEEP_PAGE_OFFSET = 1_000
 
 
-def cached_count(get_key: Callable[[], str], count_rows: Callable[[], int]) -> int:
-    """Return the count that is cached under this key, or count the rows, and cache the count if it is long.
+def count_key(rows: QuerySet[Any]) -> str:
+    """Return the cache key of the number of rows: a hash of the query."""
+    try:
+        query = rows.order_by().query.sql_with_params()
+    except EmptyResultSet:
+        query = "", ()
+    return sha256(repr(query).encode()).hexdigest()
+
+
+def get_count(get_key: Callable[[], str]) -> int | None:
+    """Return the count that is cached under this key, or None if the rows must be counted.
 
     Computing the key of a query takes as long as running it, so it is skipped while no count is cached.
     """
     kept: int | None = cache.get(get_key()) if cache.get(LONG_LISTS) else None
-    if kept is not None and not cache.add(f"{get_key()}-fresh", True, COUNT_TTL):
-        return kept
-    count = count_rows()
+    is_due = kept is not None and cache.add(f"{get_key()}-fresh", True, COUNT_TTL)
+    return None if is_due else kept
+
+
+def keep_count(get_key: Callable[[], str], count: int) -> None:
+    """Cache the count if it is long."""
     if count > MAX_UNCACHED_COUNT:
         cache.set(f"{get_key()}-fresh", True, COUNT_TTL)
         cache.set(get_key(), count, COUNT_TTL + STALE_TTL)
         cache.set(LONG_LISTS, True, COUNT_TTL + STALE_TTL)
-    elif kept is not None:
+    elif cache.get(LONG_LISTS):
         cache.delete(get_key())
-    return count
 
 
 class CachedCountPaginator(Paginator):  # type: ignore[type-arg]  # Not generic at runtime.
@@ -54,16 +65,15 @@ class CachedCountPaginator(Paginator):  # type: ignore[type-arg]  # Not generic 
     @cached_property
     def count(self) -> int:
         """The number of rows: exact up to ``MAX_UNCACHED_COUNT``, otherwise up to five seconds old."""
-        return cached_count(lambda: self._key, self.object_list.order_by().count)
+        count = get_count(lambda: self._key)
+        if count is None:
+            count = self.object_list.order_by().count()
+            keep_count(lambda: self._key, count)
+        return count
 
     @cached_property
     def _key(self) -> str:
-        """The cache key of the count: a hash of the query."""
-        try:
-            query = self.object_list.order_by().query.sql_with_params()
-        except EmptyResultSet:
-            query = "", ()
-        return sha256(repr(query).encode()).hexdigest()
+        return count_key(self.object_list)
 
     def page(self, number: int | str) -> Page[Any]:
         number = self.validate_number(number)
