@@ -20,6 +20,7 @@ from eventmanagement.database.errors import Unavailable
 from eventmanagement.serving import health
 from eventmanagement.wsgi import application
 from tests.conftest import LONG, SHORT
+from tests.database import replace_list
 
 JSON = "application/json"
 NOT_FOUND = {"detail": "Not found.", "code": "not_found"}
@@ -120,7 +121,7 @@ def test_fault_with_debug_is_json_if_no_page_can_show_it(api, settings, monkeypa
         raise ValueError("\ud800")
 
     settings.DEBUG = True
-    monkeypatch.setattr("event.views.EventViewSet.get_queryset", fail)
+    replace_list(monkeypatch, fail)
     # pytest-xdist can't send a captured record with this character.
     monkeypatch.setattr(logging.getLogger("django.request"), "disabled", True)
     api.raise_request_exception = False
@@ -156,7 +157,7 @@ def test_unavailable_database_is_503(client, monkeypatch, path, error):
     def refuse(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(EventQuerySet, "count", refuse)
+    replace_list(monkeypatch, refuse)
     monkeypatch.setattr(health, "readiness_connection", lambda: SimpleNamespace(cursor=refuse))
 
     response = client.get(path)
@@ -171,7 +172,7 @@ def test_programming_error_is_500(client, monkeypatch, state):
     def refuse(queryset):
         raise unavailable(state)
 
-    monkeypatch.setattr(EventQuerySet, "count", refuse)
+    replace_list(monkeypatch, refuse)
     client.raise_request_exception = False
 
     assert client.get(LONG.events).status_code == 500
@@ -364,7 +365,7 @@ def test_suspicious_operation_is_json(client, settings, monkeypatch, kind, debug
     def refuse(view):
         raise kind("suspicious")
 
-    monkeypatch.setattr("event.views.EventViewSet.get_queryset", refuse)
+    replace_list(monkeypatch, refuse)
     settings.DEBUG = debug
 
     response = client.get(LONG.events, headers={"accept": accept})
@@ -442,7 +443,7 @@ def test_sqlite_that_is_busy_is_503(client, monkeypatch, code, status):
         cause.sqlite_errorcode = code
         raise OperationalError("refused") from cause
 
-    monkeypatch.setattr(EventQuerySet, "count", refuse)
+    replace_list(monkeypatch, refuse)
     client.raise_request_exception = False
 
     assert client.get(LONG.events).status_code == status
@@ -455,7 +456,7 @@ def test_statement_that_takes_too_long_is_unavailable(client, monkeypatch):
             cursor.execute("SET LOCAL statement_timeout = 1")
             cursor.execute("SELECT pg_sleep(10)")
 
-    monkeypatch.setattr(EventQuerySet, "count", take_too_long)
+    replace_list(monkeypatch, take_too_long)
 
     assert client.get(LONG.events).json()["code"] == "unavailable"
 

@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver
 
-from event.models import EventQuerySet
 from eventmanagement.database.errors import Unavailable
+from tests.database import replace_list
 from tests.test_routes import all_routes, path_of
 
 ORIGIN = "https://app.example"
@@ -95,7 +95,7 @@ def test_error_of_the_server_is_readable(page, monkeypatch, error, status):
     def fail(queryset):
         raise error
 
-    monkeypatch.setattr(EventQuerySet, "count", fail)
+    replace_list(monkeypatch, fail)
     page.raise_request_exception = False
 
     assert_readable(page.get("/api/events/"), status)

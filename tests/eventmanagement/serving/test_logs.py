@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from eventmanagement.serving.logs import PlainFormatter, RequestLogMiddleware
 from eventmanagement.serving.middleware import JsonErrorMiddleware
 from reservation.models import Reservation
+from tests.database import replace_list
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_tokens_and_passwords_are_not_logged(api, bob, as_user, lines, monkeypat
     api.raise_request_exception = False
     api.post("/api/signup/", {"username": "dave", "password": "correct horse battery"})
     token = api.post("/api/login/", {"username": "dave", "password": "correct horse battery"}).json()["token"]
-    monkeypatch.setattr("event.views.EventViewSet.get_queryset", lambda view: 1 / 0)
+    replace_list(monkeypatch, lambda view: 1 / 0)
 
     api.get("/api/events/", headers={"authorization": f"Token {token}"})
 
@@ -146,7 +147,7 @@ def test_seat_that_does_not_move_is_not_logged(as_user, bob, event, lines):
 
 
 def test_unavailable_database_is_one_warning_and_the_request(client, lines, monkeypatch):
-    monkeypatch.setattr("event.views.EventViewSet.get_queryset", _refuse)
+    replace_list(monkeypatch, _refuse)
 
     client.get("/api/events/")
 
@@ -214,7 +215,7 @@ def test_error_text_can_not_forge_a_plain_line(client, plain_lines, monkeypatch,
     def refuse(view):
         raise ValueError(f"bad{separator}{FORGED}")
 
-    monkeypatch.setattr("event.views.EventViewSet.get_queryset", refuse)
+    replace_list(monkeypatch, refuse)
     client.raise_request_exception = False
 
     client.get("/api/events/")
