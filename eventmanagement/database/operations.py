@@ -1,0 +1,33 @@
+"""Adds check constraints to large tables without blocking writes. Two migrations are needed.
+
+The first adds the constraint, which PostgreSQL then checks for new rows only. That takes a lock for a moment. The
+second, in its own transaction, checks the existing rows, while other transactions read and write. On SQLite, the first
+does both.
+"""
+
+from django.contrib.postgres import operations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations import AddConstraint
+from django.db.migrations.state import ProjectState
+
+
+class AddConstraintNotValid(operations.AddConstraintNotValid):
+    """Add a check constraint. On PostgreSQL, existing rows are not checked."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        is_postgresql = schema_editor.connection.vendor == "postgresql"
+        # What Django's operation extends for PostgreSQL.
+        add: type[AddConstraint] = operations.AddConstraintNotValid if is_postgresql else AddConstraint
+        add.database_forwards(self, app_label, schema_editor, from_state, to_state)
+
+
+class ValidateConstraint(operations.ValidateConstraint):
+    """On PostgreSQL, check the existing rows for a constraint that was added with AddConstraintNotValid."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
