@@ -8,6 +8,11 @@ class SoldOut(Refusal):
     message = "This event has no seats left."
 
 
+class SeatsAvailable(Refusal):
+    code = "seats_available"
+    message = "This event has free seats. Book one instead of joining the waiting list."
+
+
 class EventStarted(Refusal):
     code = "event_started"
     message = "This event has started. Seats can no longer be booked or cancelled."

@@ -1,29 +1,32 @@
 """Events and the ledger of their seats.
 
-After every commit, ``capacity - seats_remaining`` is the number of reservations of an event. The count is
-computed in SQL with F expressions, never in Python. All code locks the event's row before it changes the count
-or reservations, and locks several events in the order of their ids.
+After every commit, ``capacity - seats_remaining`` is the number of reservations of an event, and ``waiting`` is the
+length of its waiting list. Nobody waits while a seat is free. The counts are computed in SQL with F expressions, never
+in Python. All code locks the event's row before it changes the counts, reservations or places on the waiting list, and
+locks several events in the order of their ids.
 """
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connections, models, transaction
 from django.db.models import CheckConstraint, Expression, F, Index, Q, Value
-from django.db.models.functions import Now
+from django.db.models.expressions import DatabaseDefault
+from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from event.capacity import MAX_CAPACITY, WholeNumber, whole_number
-from event.exceptions import CapacityBelowReserved, EventStarted, SoldOut
-from event.journal import log_seats
+from event.exceptions import CapacityBelowReserved, EventStarted, SeatsAvailable, SoldOut
+from event.journal import log_promotions, log_seats
 from event.search_sql import BIGRAM_LENGTH, contains_bigrams
+from event.signals import Freed, Handover, hand_over
 from eventmanagement.database.breaker import LockBreaker
 from eventmanagement.database.queries import PreparedQuery, SetLockTimeout
 from eventmanagement.text_fields import LineField, TextField
@@ -39,6 +42,7 @@ SEATS_CANT_BE_SET = (
     "seats_remaining can't be set directly. It changes with the capacity, and with reservations: "
     "see Reservation.objects.book(). For a new event, leave it out or set it to None. All its seats are free."
 )
+WAITING_CANT_BE_SET = "waiting can't be set directly. It changes with the places on the waiting list."
 EARLIEST_START_OFFSET = timedelta(days=-365)
 STARTS_TOO_EARLY = "The start can't be more than a year in the past."
 
@@ -48,10 +52,18 @@ def starts_too_early(start_time: datetime) -> bool:
     return start_time < timezone.now() + EARLIEST_START_OFFSET
 
 
+def fewer_waiting(number: int) -> Expression:
+    """Return the new value of ``waiting`` after this many places were removed from the list."""
+    # Not negative, even if the length of the list was counted wrongly.
+    return Greatest(F("waiting") - number, 0)
+
+
 NOT_STARTED = Q(start_time__gt=Now())
 STARTED = ~NOT_STARTED
 UPCOMING = Q(end_time__gt=Now())
 BOOKABLE = NOT_STARTED & Q(seats_remaining__gt=0)
+# When the waiting list can be joined.
+JOINABLE = NOT_STARTED & Q(seats_remaining=0)
 
 
 def waits_briefly() -> SetLockTimeout:
@@ -99,48 +111,46 @@ class EventQuerySet(models.QuerySet["Event"]):
     def update(self, **changes: Any) -> int:
         """Update the events. A new capacity changes ``seats_remaining`` by the same difference.
 
-        Raises TypeError for ``seats_remaining``, which only the ledger's own methods may set, and ValueError for a
-        capacity that is not a whole number.
+        If the capacity becomes larger, the new seats go to the people on the waiting list first. Raises TypeError for
+        ``seats_remaining`` and ``waiting``, which only the ledger's own methods may set, and ValueError for a capacity
+        that is not a whole number.
         """
-        if "seats_remaining" in changes:
-            raise TypeError(SEATS_CANT_BE_SET)
+        refuse_counts(changes)
         if "capacity" not in changes:
             return super().update(**changes)
         capacity = whole_number(changes.pop("capacity"))
-        updated = 0
         with transaction.atomic():
             event_ids = Event.objects.filter(pk__in=list(self.values_list("pk", flat=True))).lock()
-            for value, ids in self._by_capacity(event_ids, capacity).items():
-                updated += self.filter(pk__in=ids)._resize(value, changes)
-            for event_id, seats_left in Event.objects.filter(pk__in=event_ids).values_list("pk", "seats_remaining"):
-                log_seats("resized", event=event_id, seats_left=seats_left)
-        return updated
+            # Read again after the wait for the locks. An expression is evaluated here, once for each event. If both
+            # columns evaluated it, the results could differ, for example for a random number.
+            value = capacity if isinstance(capacity, WholeNumber) else Value(capacity, models.IntegerField())
+            locked = self.filter(pk__in=event_ids).annotate(resized=value).values_list("pk", "capacity", "resized")
+            resized = {event_id: Resize(before, after) for event_id, before, after in locked}
+            if changes:
+                models.QuerySet.update(self.filter(pk__in=list(resized)), **changes)
+            seats = {event_id: resize.seats for event_id, resize in resized.items()}
+            capacities = {event_id: resize.after for event_id, resize in resized.items()}
+            for event_id, freed in Event.objects.free_seats(seats, capacities).items():
+                log_seats("resized", event=event_id, seats_left=freed.seats_before_promotions)
+                log_promotions(event_id, freed)
+        return len(resized)
 
     update.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
 
-    def _by_capacity(self, event_ids: list[int], capacity: int | WholeNumber) -> dict[int | None, list[int]]:
-        """Group the ids of locked events by their new capacity.
+    def move_seats(self, seats_remaining: Any, **columns: Any) -> int:
+        """Set ``seats_remaining`` and other columns. Only for the ledger's own methods.
 
-        An expression is evaluated here, once for each event. If both columns evaluated it, the results could differ,
-        for example for a random number.
+        Returns the number of updated events.
         """
-        if not isinstance(capacity, WholeNumber):
-            return {capacity: event_ids} if event_ids else {}
-        found = defaultdict(list)
-        for event_id, value in self.filter(pk__in=event_ids).annotate(resized=capacity).values_list("pk", "resized"):
-            found[value].append(event_id)
-        return found
-
-    def _resize(self, capacity: int | None, changes: dict[str, Any]) -> int:
-        # In this order, no intermediate result overflows the integer type.
-        seats_remaining = F("seats_remaining") - F("capacity") + Value(capacity, models.IntegerField())
-        return super().update(capacity=capacity, seats_remaining=seats_remaining, **changes)
-
-    def move_seats(self, seats_remaining: Any) -> int:
-        """Set ``seats_remaining``. Only for the ledger's own methods. Returns the number of updated events."""
-        return super().update(seats_remaining=seats_remaining)
+        return super().update(seats_remaining=seats_remaining, **columns)
 
     move_seats.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
+
+    def move_waiting(self, waiting: Any) -> int:
+        """Set ``waiting``. Only for the ledger's own methods. Returns the number of updated events."""
+        return super().update(waiting=waiting)
+
+    move_waiting.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
 
     # Further options by name alone.
     def bulk_create(  # type: ignore[override]
@@ -150,8 +160,8 @@ class EventQuerySet(models.QuerySet["Event"]):
 
         Scripts that load data often set every field. So a ``seats_remaining`` that is set does not stop the load, as it
         stops ``save``: it is replaced, with a RuntimeWarning if it is not the capacity. Raises TypeError for
-        ``update_conflicts``, which would overwrite existing events, and ValueError for a capacity that is not a whole
-        number.
+        ``update_conflicts``, which would overwrite existing events, and for an event whose ``waiting`` is set, and
+        ValueError for a capacity that is not a whole number.
         """
         if options.get("update_conflicts"):
             raise TypeError("bulk_create can't overwrite an existing event: it would reset its seats.")
@@ -188,18 +198,45 @@ class EventQuerySet(models.QuerySet["Event"]):
     delete.queryset_only = True  # type: ignore[attr-defined]  # A function's attribute.
 
 
+def refuse_counts(fields: Iterable[str]) -> None:
+    """Raise TypeError if the fields contain one of the counts that only the ledger may write."""
+    if "seats_remaining" in fields:
+        raise TypeError(SEATS_CANT_BE_SET)
+    if "waiting" in fields:
+        raise TypeError(WAITING_CANT_BE_SET)
+
+
 @contextmanager
 def _all_seats_free(events: list["Event"]) -> Iterator[None]:
-    """Set ``seats_remaining`` of new events for the insert in this block. If the insert fails, restore it."""
-    before = [event.seats_remaining for event in events]
+    """Set the counts of new events for the insert in this block: all seats are free, and nobody waits.
+
+    If the insert fails, restore them. Raises TypeError if ``waiting`` is set already, except on a copy: a loaded
+    instance whose primary key was set to None.
+    """
+    before = [(event.seats_remaining, event.waiting) for event in events]
+    if any(event._state.adding and not isinstance(event.waiting, DatabaseDefault) for event in events):
+        raise TypeError(WAITING_CANT_BE_SET)
     try:
         for event in events:
             event.capacity = event.seats_remaining = whole_number(event.capacity)
+            event.waiting = 0
         yield
     except BaseException:
-        for event, seats in zip(events, before, strict=True):
-            event.seats_remaining = seats
+        for event, counts in zip(events, before, strict=True):
+            event.seats_remaining, event.waiting = counts
         raise
+
+
+class Resize(NamedTuple):
+    """The capacity of an event before and after a change. ``after`` is None if the new value is NULL."""
+
+    before: int
+    after: int | None
+
+    @property
+    def seats(self) -> int:
+        """How many seats the change frees. Negative if the capacity becomes smaller."""
+        return 0 if self.after is None else self.after - self.before
 
 
 EventManagerFromQuerySet = models.Manager.from_queryset(EventQuerySet)
@@ -223,33 +260,87 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         """Return a queryset of the event, which is empty if no seat can be taken. Every booking uses it."""
         return self.bookable().filter(waits_briefly(), pk=event_id)
 
-    def free_seat(self, event_id: int) -> int:
-        """Give back one seat. Returns the number of free seats.
+    def add_waiting(self, event_id: int) -> "Event":
+        """Count one more place on the waiting list. Returns the event with the new ``waiting``.
+
+        The caller must insert the place in the same transaction. The event's row stays locked until the transaction
+        ends. Raises EventStarted, SeatsAvailable, DoesNotExist or Unavailable.
+        """
+        joinable = self.filter(JOINABLE).filter(waits_briefly(), pk=event_id)
+        with EVENT_LOCK_BREAKER.guard(event_id):
+            joined = joinable.move_waiting(F("waiting") + 1)
+        event = self.annotate(has_started=STARTED).get(pk=event_id)
+        if not joined:
+            raise EventStarted if event.has_started else SeatsAvailable  # type: ignore[attr-defined]  # Annotated.
+        return event
+
+    def remove_waiting(self, event_id: int) -> None:
+        """Count one place less on the waiting list, even if the event has started.
+
+        The caller must delete the place in the same transaction. The event's row stays locked until the transaction
+        ends. Raises Unavailable.
+        """
+        with EVENT_LOCK_BREAKER.guard(event_id):
+            self.filter(waits_briefly(), pk=event_id).move_waiting(fewer_waiting(1))
+
+    def remove_all_waiting(self, numbers: Mapping[int, int]) -> None:
+        """Count this many places less on the waiting list of each of these events, whose locks the caller holds."""
+        by_number = defaultdict(list)
+        for event_id, number in numbers.items():
+            by_number[number].append(event_id)
+        for number, event_ids in by_number.items():
+            self.filter(pk__in=event_ids).move_waiting(fewer_waiting(number))
+
+    def free_seat(self, event_id: int) -> Freed:
+        """Give back one seat. If somebody waits, the first one in line gets it in the same transaction.
 
         The caller must delete the reservation in the same transaction. The event's row stays locked until the
         transaction ends. Raises EventStarted, DoesNotExist or Unavailable. If no seat is taken, nothing changes:
         then the caller's reservation no longer exists either.
         """
-        started = self.filter(STARTED, pk=event_id)
         taken = self.not_started().filter(waits_briefly(), pk=event_id, seats_remaining__lt=F("capacity"))
         with EVENT_LOCK_BREAKER.guard(event_id):
-            freed = taken.move_seats(F("seats_remaining") + 1)
-        if not freed and started.exists():
+            freed = taken.filter(waiting=0).move_seats(F("seats_remaining") + 1)
+            locked = [] if freed else taken.lock()
+        if locked:
+            return self.free_seats({event_id: 1})[event_id]
+        if not freed and self.filter(STARTED, pk=event_id).exists():
             raise EventStarted
-        return self._seats_left(event_id)
+        return Freed(self.values_list("seats_remaining", flat=True).get(pk=event_id))
 
-    def free_seats(self, event_ids: list[int], seats: int) -> dict[int, int]:
-        """Give back this many seats at each event, whose reservations this transaction has deleted.
+    def free_seats(
+        self, seats: Mapping[int, int], capacities: Mapping[int, int | None] | None = None
+    ) -> dict[int, Freed]:
+        """Free this many seats at each of these events, by id. Every way to free seats ends here.
 
-        Returns the number of free seats of each event, by its id.
+        The first people on the waiting list get the seats. The remaining seats are free. ``capacities`` are the new
+        capacities, if the events are resized. If one becomes smaller, its number of seats is negative. The caller must
+        hold the locks of the events.
         """
-        events = self.filter(pk__in=event_ids)
-        events.move_seats(F("seats_remaining") + seats)
-        return dict(events.order_by().values_list("pk", "seats_remaining"))
+        handovers = hand_over(self.model, {event_id: number for event_id, number in seats.items() if number > 0})
+        # Events with the same changes are updated together.
+        same = defaultdict(list)
+        for event_id, number in seats.items():
+            promoted, closed = handovers.get(event_id, Handover())
+            left = number - len(promoted)
+            # If seats are left, then the list is empty, even if its length was counted wrongly.
+            removed = closed if left <= 0 else None
+            same[left, removed, capacities and capacities[event_id]].append(event_id)
+        freed = {}
+        for (left, removed, capacity), event_ids in same.items():
+            columns: dict[str, Any] = {"waiting": 0 if removed is None else fewer_waiting(removed)}
+            if capacities:
+                columns["capacity"] = Value(capacity, models.IntegerField())
+            # All in one update, because the constraints are checked after each statement.
+            events = self.filter(pk__in=event_ids)
+            events.move_seats(F("seats_remaining") + left, **columns)
+            for event_id, seats_left in events.order_by().values_list("pk", "seats_remaining"):
+                freed[event_id] = Freed(seats_left, handovers.get(event_id, Handover()).promoted)
+        return freed
 
-    def set_seats(self, event_id: int, seats: int) -> None:
-        """Set ``seats_remaining``. The caller must hold the event's lock while it counts."""
-        self.filter(pk=event_id).move_seats(seats)
+    def set_seats(self, event_id: int, seats: int, waiting: int = 0) -> None:
+        """Set ``seats_remaining`` and ``waiting``. The caller must hold the event's lock while it counts."""
+        self.filter(pk=event_id).move_seats(seats, waiting=waiting)
 
     def read(self, event_id: int) -> "Event":
         """Read one event from the database. Raises DoesNotExist."""
@@ -257,9 +348,6 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         if event is None:
             raise self.model.DoesNotExist
         return event
-
-    def _seats_left(self, event_id: int) -> int:
-        return self.values_list("seats_remaining", flat=True).get(pk=event_id)
 
 
 EVENT_BY_ID = PreparedQuery(lambda event_id: Event.objects.filter(pk=event_id), event_id=-1)
@@ -273,6 +361,8 @@ class Event(models.Model):
     show_time = models.DateTimeField("doors open", null=True, blank=True)
     capacity = models.IntegerField(validators=[MinValueValidator(1), MaxValueValidator(MAX_CAPACITY)])
     seats_remaining = models.IntegerField(editable=False)
+    # The number of places on the waiting list. With the default in the database, an older release can insert events.
+    waiting = models.IntegerField(db_default=0, editable=False)
     organizer = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -291,6 +381,10 @@ class Event(models.Model):
             CheckConstraint(name="event_capacity_is_positive", condition=Q(capacity__gte=1)),
             CheckConstraint(name="event_seats_are_not_oversold", condition=Q(seats_remaining__gte=0)),
             CheckConstraint(name="event_seats_are_within_capacity", condition=Q(seats_remaining__lte=F("capacity"))),
+            CheckConstraint(name="event_waiting_is_not_negative", condition=Q(waiting__gte=0)),
+            CheckConstraint(
+                name="event_nobody_waits_beside_a_free_seat", condition=Q(seats_remaining=0) | Q(waiting=0)
+            ),
             CheckConstraint(
                 name="event_starts_before_it_ends",
                 condition=Q(start_time__lt=F("end_time")),
@@ -340,12 +434,12 @@ class Event(models.Model):
             raise ValidationError({"start_time": STARTS_TOO_EARLY})
 
     def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save the event, but never the instance's ``seats_remaining``, which may be outdated.
+        """Save the event, but never the instance's ``seats_remaining`` and ``waiting``, which may be outdated.
 
         A new event starts with all seats free. A changed capacity is saved by ``resize``, which may raise
         CapacityBelowReserved. Raises ValueError for a capacity that is not a whole number, and TypeError for a new
-        event whose ``seats_remaining`` is set, or if ``update_fields`` contains it. If the capacity was an
-        expression, the attribute gets its value.
+        event with one of the two counts, or if ``update_fields`` contains one. If the capacity was an expression, the
+        attribute gets its value.
         """
         if self._state.adding or self.pk is None:
             if self.has_own_seat_count:
@@ -354,7 +448,7 @@ class Event(models.Model):
                 # force_insert: an existing event with this id must not be overwritten with a reset seat count.
                 super().save(update_fields=update_fields, **options | {"force_insert": True})
             if isinstance(self.capacity, WholeNumber):
-                self.refresh_from_db(fields=["capacity", "seats_remaining"])
+                self.refresh_from_db(fields=["capacity", "seats_remaining", "waiting"])
             return
         if update_fields is None:
             # Like Django, do not write deferred fields.
@@ -366,12 +460,11 @@ class Event(models.Model):
             }
         else:
             written = set(update_fields)
-            if "seats_remaining" in written:
-                raise TypeError(SEATS_CANT_BE_SET)
+            refuse_counts(written)
         with transaction.atomic():
             if "capacity" in written:
                 self.resize(self.capacity)
-            super().save(update_fields=written - {"capacity", "seats_remaining"}, **options)
+            super().save(update_fields=written - {"capacity", "seats_remaining", "waiting"}, **options)
 
     # Options by name alone, as for save.
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]
@@ -392,8 +485,8 @@ class Event(models.Model):
     def resize(self, capacity: int | Expression) -> None:
         """Set the capacity, and change ``seats_remaining`` by the same difference.
 
-        Raises CapacityBelowReserved, ValueError for a value that is not a whole number, or DoesNotExist if the event
-        has been deleted. The same capacity again changes nothing.
+        People on the waiting list get the new seats first. Raises CapacityBelowReserved, ValueError for a value that is
+        not a whole number, or DoesNotExist if the event has been deleted. The same capacity again changes nothing.
         """
         capacity = whole_number(capacity)
         events = Event.objects.filter(pk=self.pk)
@@ -402,4 +495,4 @@ class Event(models.Model):
         resized = events.filter(is_enough).exclude(is_same).update(capacity=capacity)
         if not resized and not events.filter(is_same).exists():
             raise CapacityBelowReserved(events.only("capacity", "seats_remaining").get().reserved)
-        self.refresh_from_db(fields=["capacity", "seats_remaining"])
+        self.refresh_from_db(fields=["capacity", "seats_remaining", "waiting"])

@@ -24,7 +24,7 @@ from event.models import Event
 from eventmanagement.refusals import Refusal
 from eventmanagement.serving.admin import ModelAdmin, delete_selected
 from reservation.exceptions import AlreadyReserved
-from reservation.models import Reservation, ReservationQuerySet
+from reservation.models import Reservation, ReservationQuerySet, WaitlistEntry
 from reservation.signals import lock_users
 
 # How many related rows a page lists. Below them is a link to the full list.
@@ -254,6 +254,8 @@ class UserAdmin(RegisteredUserAdmin):  # type: ignore[misc, valid-type]
         """Cancel all reservations first. Cancelled user by user, many for the same event would take quadratic time."""
         ids = [user.pk for user in users]
         lock_users(User.objects.filter(pk__in=ids))
+        # The places first, so that no freed seat goes to a user who is deleted too.
+        WaitlistEntry.objects.filter(user__in=ids).delete()
         Reservation.objects.filter(user__in=ids).delete()
         User.objects.filter(pk__in=ids).delete()
 

@@ -1,32 +1,38 @@
-"""Compares the seat ledger with the reservations."""
+"""Compares the seat ledger with the reservations and the waiting lists."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Count, F
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
-from event.journal import log_seats
+from event.journal import log_promotions, log_seats
 from event.models import Event
-from reservation.models import Reservation
+from reservation.models import Reservation, WaitlistEntry
 
 # Rows per fetch. Bounds the memory of an audit.
 FETCH_SIZE = 1000
 
 
 class Difference(NamedTuple):
-    """An event where ``capacity - seats_remaining`` differs from the number of reservations."""
+    """An event whose counts differ from its rows, or at which people wait beside a free seat.
+
+    ``capacity - seats_remaining`` should be the number of reservations, and ``waiting`` the number of places on the
+    waiting list.
+    """
 
     event: int
     capacity: int
     seats_remaining: int
     reservations: int
+    waiting: int
+    places: int
 
     def __str__(self) -> str:
-        return (
-            f"event {self.event}: capacity {self.capacity}, {self.seats_remaining} seats remaining, "
-            f"{self.reservations} reservations"
-        )
+        seats = f"capacity {self.capacity}, {self.seats_remaining} seats remaining, {self.reservations} reservations"
+        line = f", {self.waiting} waiting, {self.places} places on the waiting list"
+        return f"event {self.event}: {seats}{line if self.waiting or self.places else ''}"
 
 
 def differences() -> Iterator[Difference]:
@@ -34,17 +40,31 @@ def differences() -> Iterator[Difference]:
 
     The query sees one snapshot of the database: of each concurrent booking, both changes or neither.
     """
-    counted = Event.objects.annotate(held=Count("reservations")).exclude(capacity=F("seats_remaining") + F("held"))
-    for row in counted.order_by("pk").values_list("pk", "capacity", "seats_remaining", "held").iterator(FETCH_SIZE):
+    counted = Event.objects.annotate(
+        # One count is computed by grouping, the other by a subquery for each event. Grouped together, the rows of both
+        # tables would multiply.
+        held=Count("reservations"),
+        places=Coalesce(Subquery(_places_of(OuterRef("pk"))), 0),
+    )
+    right = Q(capacity=F("seats_remaining") + F("held"), waiting=F("places")) & (Q(seats_remaining=0) | Q(places=0))
+    rows = counted.exclude(right).order_by("pk")
+    for row in rows.values_list("pk", "capacity", "seats_remaining", "held", "waiting", "places").iterator(FETCH_SIZE):
         yield Difference(*row)
+
+
+def _places_of(event: OuterRef) -> QuerySet[WaitlistEntry, int]:
+    """Return the subquery for the number of places on the event's waiting list. It has no row for an empty list."""
+    places = WaitlistEntry.objects.filter(event=event).order_by().values("event")
+    return places.annotate(number=Count("pk")).values_list("number", flat=True)
 
 
 @transaction.atomic
 def repair(event_id: int) -> bool:
-    """Set ``seats_remaining`` to the capacity minus the number of reservations. Returns whether that was possible.
+    """Set ``seats_remaining`` and ``waiting`` to what the rows say. Returns whether that was possible.
 
-    Counts while it holds the event's lock, so it is safe while users book. An event with more reservations than
-    capacity is not changed: a person must cancel reservations or raise the capacity.
+    If people wait beside a free seat, the first ones in line get it. Counts while it holds the event's lock, so it is
+    safe while users book. An event with more reservations than capacity is not changed: a person must cancel
+    reservations or raise the capacity.
     """
     event = Event.objects.locked().filter(pk=event_id).first()
     if event is None:
@@ -52,6 +72,9 @@ def repair(event_id: int) -> bool:
     held = Reservation.objects.filter(event=event).count()
     if held > event.capacity:
         return False
-    Event.objects.set_seats(event_id, event.capacity - held)
-    log_seats("repaired", event=event_id, seats_left=event.capacity - held)
+    # First as if all seats were taken, then the free ones are freed as everywhere else.
+    Event.objects.set_seats(event_id, 0, WaitlistEntry.objects.filter(event=event).count())
+    freed = Event.objects.free_seats({event_id: event.capacity - held})[event_id]
+    log_seats("repaired", event=event_id, seats_left=freed.seats_before_promotions)
+    log_promotions(event_id, freed)
     return True

@@ -3,11 +3,12 @@
 A booking is refused if the user already has a seat, if the event has started, or if it is sold out. If several of
 these are true, the first one is the reason. One conditional update of the event's row takes the seat, in the same
 transaction as the insert of the reservation. The count is computed in SQL, never in Python. Only the transaction that
-deletes a reservation gives its seat back. All code locks the event's row before it changes reservations, and locks
-several events in the order of their ids.
+deletes a reservation gives its seat back. If people are on the waiting list, the first one gets it in the same
+transaction (waitlist.py). All code locks the event's row before it changes reservations, and locks several events in
+the order of their ids.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from event.exceptions import EventStarted, SoldOut
-from event.journal import log_seats
+from event.journal import log_promotions, log_seats
 from event.models import STARTED, Event
 from eventmanagement.database.errors import Unavailable, violates
 from reservation import booking_sql, models
@@ -104,19 +105,21 @@ def held_by(user_id: int) -> "QuerySet[models.Reservation]":
 def cancel(reservation_id: int | None) -> None:
     """Delete a reservation and give its seat back, unless the event has started.
 
-    Raises EventStarted, AlreadyCancelled if the reservation no longer exists, or Unavailable if the event's row stays
-    locked.
+    If people are on the waiting list, the first one gets it. Raises EventStarted, AlreadyCancelled if the reservation
+    no longer exists, or Unavailable if the event's row stays locked.
     """
     reservation = models.Reservation.objects.filter(pk=reservation_id)  # type: ignore[misc]  # None finds nothing.
     try:
         with transaction.atomic():
             # Read event and user from the database: the attributes of an instance may have been changed.
             event_id, user_id = reservation.values_list("event_id", "user_id").get()
-            seats_left = Event.objects.free_seat(event_id)
+            freed = Event.objects.free_seat(event_id)
             if not _delete(reservation.filter(event=event_id)):
                 # The exception rolls the transaction back, and with it free_seat.
                 raise AlreadyCancelled
+            seats_left = freed.seats_before_promotions
             log_seats("returned", event=event_id, seats_left=seats_left, user=user_id, reservation=reservation_id)
+            log_promotions(event_id, freed)
     except (models.Reservation.DoesNotExist, Event.DoesNotExist):
         raise AlreadyCancelled from None
 
@@ -124,22 +127,22 @@ def cancel(reservation_id: int | None) -> None:
 def release(reservations: "QuerySet[models.Reservation]") -> tuple[int, dict[str, int]]:
     """Delete the reservations and give their seats back, after locking their events in the order of their ids.
 
-    Gives back one seat for each row that this transaction deleted, even if the event has started. The number of
-    statements depends on the number of batches, not on the number of events: all of these events stay locked until
-    the transaction ends. Returns the same as Django's ``QuerySet.delete()``.
+    Gives back one seat for each row that this transaction deleted, even if the event has started. People on the waiting
+    lists get these seats first. The number of statements depends on the number of batches, not on the number of events:
+    all of these events stay locked until the transaction ends. Returns the same as Django's ``QuerySet.delete()``.
     """
     with transaction.atomic():
         # Evaluate the queryset once: its filters may depend on rows that are deleted below.
         found = dict(reservations.values_list("pk", "event_id"))
-        for event_ids in _batches(sorted({*found.values()})):
+        for event_ids in batches(sorted({*found.values()})):
             Event.objects.filter(pk__in=event_ids).lock()
         ids = sorted(found, key=lambda pk: (found[pk], pk))
-        count = sum(_release(batch, {found[pk] for pk in batch}) for batch in _batches(ids))
+        count = sum(_release(batch, {found[pk] for pk in batch}) for batch in batches(ids))
         deleted = Counter({models.Reservation._meta.label: count})
     return deleted.total(), dict(+deleted)
 
 
-def _batches(ids: list[int]) -> Iterator[list[int]]:
+def batches(ids: list[int]) -> Iterator[list[int]]:
     for start in range(0, len(ids), BATCH_SIZE):
         yield ids[start : start + BATCH_SIZE]
 
@@ -153,16 +156,14 @@ def _release(reservation_ids: list[int], event_ids: set[int]) -> int:
     rows = models.Reservation.objects.filter(pk__in=reservation_ids, event__in=event_ids).order_by("event_id", "pk")
     held = list(rows.select_for_update().values_list("pk", "event_id", "user_id"))
     deleted = _delete(models.Reservation.objects.filter(pk__in=[pk for pk, _, _ in held]))
-    by_seats = defaultdict(list)
-    for event_id, seats in Counter(event_id for _, event_id, _ in held).items():
-        by_seats[seats].append(event_id)
-    seats_left: dict[int, int] = {}
-    for seats, ids in by_seats.items():
-        left = Event.objects.free_seats(ids, seats)
-        seats_left |= {event_id: before - seats for event_id, before in left.items()}
+    seats = Counter(event_id for _, event_id, _ in held)
+    freed = Event.objects.free_seats(seats)
+    seats_left = {event_id: each.seats_before_promotions - seats[event_id] for event_id, each in freed.items()}
     for pk, event_id, user_id in held:
         seats_left[event_id] += 1
         log_seats("returned", event=event_id, seats_left=seats_left[event_id], user=user_id, reservation=pk)
+    for event_id, each in freed.items():
+        log_promotions(event_id, each)
     return deleted
 
 

@@ -13,5 +13,19 @@ class AlreadyReserved(Refusal):
         super().__init__(reservation=reservation_id)
 
 
+class AlreadyWaiting(Refusal):
+    """Contains the id of the existing place, for a client that did not receive the response to its joining."""
+
+    code = "already_waiting"
+    message = "You are already on the waiting list of this event."
+
+    def __init__(self, entry_id: int) -> None:
+        super().__init__(waitlist_entry=entry_id)
+
+
 class AlreadyCancelled(Exception):
     """The reservation no longer exists: another request has cancelled it."""
+
+
+class AlreadyLeft(Exception):
+    """The place on the waiting list no longer exists: it was removed, or became a reservation."""

@@ -1,8 +1,9 @@
-"""Reservations. Each one is one seat at one event.
+"""Reservations, and places on the waiting lists. Each reservation is one seat at one event.
 
 Inserting a row takes a seat (``save``), and deleting it gives the seat back (``delete``). Rows are never updated.
 ``book`` and ``cancel`` add the rules (booking.py): one seat per user, and no change after the event has started.
-Fixtures and SQL bypass all this; ``manage.py check_seats`` finds the differences.
+A place on a waiting list is kept the same way: its row and the event's count change together. ``join`` and ``leave``
+have the rules (waitlist.py). Fixtures and SQL bypass all this; ``manage.py check_seats`` finds the differences.
 """
 
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models, transaction
-from django.db.models import Index, UniqueConstraint
+from django.db.models import Count, Index, OuterRef, Subquery, UniqueConstraint
 
 from event.journal import log_seats
 from event.models import Event
 from eventmanagement.database.queries import ClockTimestamp
-from reservation import booking
+from reservation import booking, waitlist
 
 NOT_EDITED = "A reservation can't be changed. Cancel it and book again."
+PLACE_NOT_EDITED = "A place on a waiting list can't be changed."
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
@@ -65,6 +67,8 @@ class Reservation(models.Model):
     )
     # The database's clock, read after the wait for the event's lock, so that created_at and id have the same order.
     created_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+    # Whether the user got the seat from the waiting list. With the default in the database, an older release can book.
+    from_waitlist = models.BooleanField(db_default=False, editable=False)
 
     objects = ReservationManager()
 
@@ -91,7 +95,7 @@ class Reservation(models.Model):
         with transaction.atomic():
             self.event = Event.objects.take_seat(self.event_id)
             super().save(**options | {"force_insert": True})
-            self.refresh_from_db(fields=["created_at"])
+            self.refresh_from_db(fields=["created_at", "from_waitlist"])
             self.log_taken()
 
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]
@@ -111,3 +115,104 @@ class Reservation(models.Model):
             user=self.user_id,
             reservation=self.pk,
         )
+
+
+class WaitlistQuerySet(models.QuerySet["WaitlistEntry"]):
+    def with_positions(self) -> "WaitlistQuerySet":
+        """Add each place's ``position`` on the waiting list of its event, starting at 1."""
+        line = WaitlistEntry.objects.filter(event=OuterRef("event"), pk__lte=OuterRef("pk")).order_by()
+        position = Subquery(line.values("event").annotate(number=Count("pk")).values("number"))
+        # The plugin of mypy rejects an annotation that the class declares as well.
+        return self.annotate(**{"position": position})
+
+    def update(self, **changes: Any) -> int:
+        raise TypeError(PLACE_NOT_EDITED)
+
+    update.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
+
+    def bulk_create(self, *args: Any, **options: Any) -> list["WaitlistEntry"]:
+        raise TypeError("Places on a waiting list can't be created in bulk. Join one by one.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the places, even if their events have started. The people behind them move up."""
+        return waitlist.remove(self)
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
+    delete.queryset_only = True  # type: ignore[attr-defined]  # A function's attribute.
+
+
+WaitlistManagerFromQuerySet = models.Manager.from_queryset(WaitlistQuerySet)
+
+
+class WaitlistManager(WaitlistManagerFromQuerySet["WaitlistEntry"]):
+    def join(self, *, user: User, event_id: int) -> "WaitlistEntry":
+        """Add the user to the end of the event's waiting list. See ``waitlist.join``."""
+        return waitlist.join(user, event_id)
+
+
+class WaitlistEntry(models.Model):
+    """A person's place on the waiting list of a full event. The order of the list is that of the ids."""
+
+    event = models.ForeignKey(
+        Event,
+        on_delete=models.CASCADE,
+        related_name="waitlist",
+        # The index waitlist_by_event covers this column.
+        db_index=False,
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        # As for a reservation: the receiver in signals.py removes the places first.
+        on_delete=models.DO_NOTHING,
+        related_name="waitlist",
+        # The index of the unique constraint covers this column.
+        db_index=False,
+    )
+    # As for a reservation: created_at and id have the same order.
+    created_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+
+    # The place in line, starting at 1. Only ``with_positions``, ``join`` and ``save`` set it.
+    position: int
+
+    objects = WaitlistManager()
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = "place on a waiting list"
+        verbose_name_plural = "places on waiting lists"
+        # As for reservations.
+        base_manager_name = "objects"
+        constraints = [UniqueConstraint(name="waitlist_once_per_user_and_event", fields=["user", "event"])]
+        indexes = [
+            # For the order of the list, for the organizer's list, and for deleting an event.
+            Index(name="waitlist_by_event", fields=["event", "id"]),
+            # For the list of a user's own places.
+            Index(name="waitlist_by_user", fields=["user", "id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} waits for {self.event}"
+
+    def save(self, **options: Any) -> None:
+        """Add one to the event's count and insert the row in one transaction.
+
+        Raises AlreadyReserved, AlreadyWaiting, and the exceptions of ``Event.objects.add_waiting``.
+        """
+        if not self._state.adding:
+            raise TypeError(PLACE_NOT_EDITED)
+        with transaction.atomic():
+            self.event = Event.objects.add_waiting(self.event_id)
+            # This statement begins after the wait for the event's lock. A condition in the statement that waited would
+            # see the rows from before the wait: not a reservation that the user got from the list meanwhile.
+            waitlist.reasons_against_joining(self.user_id, self.event_id).raise_if_already_in()
+            super().save(**options | {"force_insert": True})
+            self.refresh_from_db(fields=["created_at"])
+            self.position = self.event.waiting
+
+    def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]
+        """Delete the place, even if the event has started. The people behind it move up."""
+        return WaitlistEntry.objects.filter(pk=self.pk).delete()
+
+    def leave(self) -> None:
+        """Leave the waiting list. See ``waitlist.leave``."""
+        waitlist.leave(self.pk)

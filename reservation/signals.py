@@ -1,4 +1,4 @@
-"""Cancels the reservations of a user who is deleted. Django's User model can't do that in a ``delete`` method."""
+"""Removes what a deleted user leaves: places on waiting lists and reservations. ``User.delete`` can't do that."""
 
 from typing import Any
 
@@ -8,32 +8,39 @@ from django.db.models.signals import pre_delete
 from django.dispatch import receiver
 
 from event.models import Event
-from reservation.models import Reservation
+from reservation.models import Reservation, WaitlistEntry
 
 
 def lock_users(users: QuerySet[User]) -> None:
-    """Lock these users until the transaction ends, in the order of their ids. Bookings don't wait for this lock."""
+    """Lock these users, then the events of their reservations and places, until the transaction ends.
+
+    Both in the order of their ids. Bookings don't wait for the lock of a user.
+    """
     list(users.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    held, waiting = (model.objects.filter(user__in=users).order_by() for model in (Reservation, WaitlistEntry))
+    Event.objects.filter(pk__in=held.values("event_id").union(waiting.values("event_id"))).lock()
 
 
 @receiver(pre_delete, sender=User)
 def cancel_reservations(instance: User, origin: Any, **kwargs: Any) -> None:
-    """Cancel the reservations of a user who is about to be deleted, in the same transaction.
+    """Remove the places of a user who is about to be deleted, and cancel the reservations, in the same transaction.
 
-    Locks the user before the events of the reservations, as users do who delete their own account. If a queryset of
-    users is deleted, all of them and the events of all of them are locked with the first user, in the order of their
-    ids. Repeated for each user, that would take quadratic time.
+    Locks the user before the events, as users do who delete their own account. If a queryset of users is deleted, all
+    of them and the events of all of them are locked with the first user, in the order of their ids. Repeated for each
+    user, that would take quadratic time.
+
+    If the first of these users has a seat, the next one may get it from the waiting list. Then it is cancelled with the
+    reservations of that user, and goes to the next person in line.
     """
     if isinstance(origin, QuerySet) and origin.model is type(instance):
         # Django deletes the users in the order of their ids. If the order begins again, the same queryset is deleted
         # once more, for example after a rollback.
         if instance.pk <= getattr(origin, "last_deleted_user", instance.pk):
             lock_users(User.objects.filter(pk__in=origin))
-            of_all = Reservation.objects.filter(user__in=origin)
-            Event.objects.filter(pk__in=of_all.values("event_id")).lock()
         origin.last_deleted_user = instance.pk  # type: ignore[attr-defined]
     else:
         lock_users(User.objects.filter(pk=instance.pk))
-    held = Reservation.objects.filter(user=instance)
-    if held.exists():
-        held.delete()
+    for model in (WaitlistEntry, Reservation):
+        rows = model.objects.filter(user=instance)
+        if rows.exists():
+            rows.delete()

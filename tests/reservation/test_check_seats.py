@@ -102,7 +102,7 @@ def test_missing_migration_has_its_own_exit_code(attended, repairs):
 
 @pytest.mark.parametrize("error", [OperationalError("lock\ntimeout"), InterfaceError("lock timeout")])
 def test_failed_repair_has_its_own_exit_code(attended, monkeypatch, error):
-    def fail(manager, event_id, seats):
+    def fail(manager, event_id, *counts):
         raise error
 
     falsify(attended, seats_remaining=8)
@@ -160,10 +160,10 @@ def test_booking_waits_for_a_repair_that_has_counted(bob, event, monkeypatch):
     set_seats = EventManager.set_seats
     bookings = []
 
-    def book_before(manager, event_id, seats):
+    def book_before(manager, event_id, *counts):
         bookings.append(thread.submit(race, [partial(Reservation.objects.book, user=bob, event_id=event_id)]))
         wait_for_blocked_session(unless=bookings[0].done)
-        set_seats(manager, event_id, seats)
+        set_seats(manager, event_id, *counts)
 
     monkeypatch.setattr(EventManager, "set_seats", book_before)
 
