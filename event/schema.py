@@ -31,7 +31,7 @@ NEW_EVENT = {
     "show_time": "2035-06-22T18:30:00Z",
     "capacity": 40,
 }
-EVENT = {"id": 1} | NEW_EVENT | {"seats_remaining": 40, "organizer": 1}
+EVENT = {"id": 1} | NEW_EVENT | {"seats_remaining": 40, "waiting": 0, "organizer": 1}
 
 INVALID_TIMES = {"end_time": ["The event must end after it starts."]}
 NOT_ORGANIZER = error(
@@ -85,7 +85,8 @@ describe(
         "event_update",
         "Replace an event",
         description="Send all fields. `description` and `show_time` are reset if you leave them out. "
-        "`seats_remaining` changes with the capacity, which can't be less than the number of reserved seats.",
+        "`seats_remaining` changes with the capacity, which can't be less than the number of reserved seats. People on "
+        "the waiting list get the seats of a larger capacity first.",
         tags=TAGS,
         sends=NEW_EVENT,
         returns=EVENT,
@@ -96,7 +97,7 @@ describe(
         "event_partial_update",
         "Update an event",
         description="Send only the fields to change. `seats_remaining` changes with the capacity, which can't be less "
-        "than the number of reserved seats.",
+        "than the number of reserved seats. People on the waiting list get the seats of a larger capacity first.",
         tags=TAGS,
         sends={"capacity": 60},
         returns=EVENT | {"capacity": 60, "seats_remaining": 60},
@@ -106,7 +107,7 @@ describe(
     destroy=operation(
         "event_delete",
         "Delete an event",
-        description="Also deletes its reservations.",
+        description="Also deletes its reservations and its waiting list.",
         tags=TAGS,
         headers=[IF_MATCH],
         responses={204: None} | CHANGE_ERRORS,

@@ -25,6 +25,7 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
             "show_time",
             "capacity",
             "seats_remaining",
+            "waiting",
             "organizer",
         ]
         read_only_fields = ["organizer"]
@@ -36,6 +37,7 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
             "show_time": {"default": None, "help_text": f"When the doors open. Optional. {TIME_ZONE_HELP}"},
             "capacity": {"help_text": "The total number of seats."},
             "seats_remaining": {"help_text": "The number of free seats."},
+            "waiting": {"help_text": "The number of people on the waiting list."},
             "organizer": {"help_text": "The id of the user who organizes the event."},
         }
 

@@ -226,6 +226,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "Authentication", "description": "Create and manage an account, log in and log out."},
         {"name": "Events", "description": "Find events, and manage your own."},
         {"name": "Reservations", "description": "Book seats, and cancel reservations."},
+        {"name": "Waiting lists", "description": "Wait for a seat at a full event."},
     ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

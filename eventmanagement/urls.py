@@ -13,7 +13,7 @@ from rest_framework.permissions import AllowAny
 
 from eventmanagement.api.documentation import SchemaView
 from eventmanagement.serving.health import healthz, readyz, unknown_path
-from reservation.views import AttendeeListView
+from reservation.views import AttendeeListView, EventWaitlistView
 
 # The documentation is public, even if reading events needs a token.
 DOCUMENTATION = {"authentication_classes": [], "permission_classes": [AllowAny], "http_method_names": ["get", "head"]}
@@ -22,6 +22,7 @@ short_paths: list[URLPattern | URLResolver] = [
     path("", include("authentication.urls")),
     path("", include("event.urls")),
     path("events/<int:event_id>/reservations/", AttendeeListView.as_view(), name="event-reservations"),
+    path("events/<int:event_id>/waitlist/", EventWaitlistView.as_view(), name="event-waitlist"),
     path("", include("reservation.urls")),
 ]
 
@@ -29,6 +30,7 @@ urlpatterns = [
     path("api/authentication/", include("authentication.urls")),
     path("api/event/", include("event.urls")),
     path("api/event/events/<int:event_id>/total-reservations/", AttendeeListView.as_view(), name="event-reservations"),
+    path("api/event/events/<int:event_id>/waitlist/", EventWaitlistView.as_view(), name="event-waitlist"),
     path("api/reservation/", include("reservation.urls")),
     path("api/", include((short_paths, "short"))),
     path("api/<path:path>", unknown_path),

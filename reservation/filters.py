@@ -1,7 +1,7 @@
 import django_filters
 
 from event.filters import IdFilter
-from reservation.models import Reservation
+from reservation.models import Reservation, WaitlistEntry
 
 
 class ReservationFilter(django_filters.FilterSet):
@@ -9,4 +9,12 @@ class ReservationFilter(django_filters.FilterSet):
 
     class Meta:
         model = Reservation
+        fields: list[str] = []
+
+
+class WaitlistFilter(django_filters.FilterSet):
+    event = IdFilter(field_name="event_id", label="The id of the event")
+
+    class Meta:
+        model = WaitlistEntry
         fields: list[str] = []

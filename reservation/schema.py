@@ -4,22 +4,40 @@ from http import HTTPStatus
 
 from drf_spectacular.utils import extend_schema_serializer
 
-from event.exceptions import EventStarted, SoldOut
+from event.exceptions import EventStarted, SeatsAvailable, SoldOut
 from event.schema import EVENT, EVENT_NOT_FOUND, NOT_ORGANIZER, PAGE_NOT_FOUND
 from eventmanagement.api.openapi import NEEDS_TOKEN, bad_request, describe, error, operation
-from reservation.exceptions import AlreadyReserved
-from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
-from reservation.views import AttendeeListView, ReservationViewSet
+from reservation.exceptions import AlreadyReserved, AlreadyWaiting
+from reservation.serializers import (
+    NO_SUCH_EVENT,
+    AttendeeSerializer,
+    BookingSerializer,
+    JoiningSerializer,
+    ReservationSerializer,
+    WaitingPersonSerializer,
+    WaitlistEntrySerializer,
+)
+from reservation.views import AttendeeListView, EventWaitlistView, ReservationViewSet, WaitlistViewSet
 
 TAGS = ["Reservations"]
+WAITLIST_TAGS = ["Waiting lists"]
 BOOKED_AT = "2035-05-04T09:12:44.031850Z"
-RESERVATION = {"id": 1, "event": EVENT | {"seats_remaining": 39}, "user": "alice", "created_at": BOOKED_AT}
+ATTENDEE = {"id": 1, "user": "alice", "created_at": BOOKED_AT, "from_waitlist": False}
+RESERVATION = {"id": 1, "event": EVENT | {"seats_remaining": 39}} | ATTENDEE
+WAITING = {"id": 1, "user": "alice", "position": 3, "created_at": BOOKED_AT}
+PLACE = {"id": 1, "event": EVENT | {"seats_remaining": 0, "waiting": 3}} | WAITING
 RESERVATION_NOT_FOUND = error(
     HTTPStatus.NOT_FOUND, "No Reservation matches the given query.", "You have no reservation with this id."
+)
+PLACE_NOT_FOUND = error(
+    HTTPStatus.NOT_FOUND,
+    "No WaitlistEntry matches the given query.",
+    "You have no place with this id. It may have become a reservation.",
 )
 
 # Gives the request body of a booking the name ReservationRequest in the document.
 extend_schema_serializer(component_name="Reservation")(BookingSerializer)
+extend_schema_serializer(component_name="WaitlistEntry")(JoiningSerializer)
 
 describe(
     ReservationViewSet,
@@ -37,7 +55,7 @@ describe(
             SoldOut(),
             AlreadyReserved(1),
             EventStarted(),
-            fields={"event_id": ["There is no event with this id."]},
+            fields=NO_SUCH_EVENT,
         )
         | NEEDS_TOKEN,
     ),
@@ -63,7 +81,8 @@ describe(
     destroy=operation(
         "reservation_cancel",
         "Cancel a reservation",
-        description="Frees your seat. After the event has started, a reservation can't be cancelled.",
+        description="Frees your seat. If people are on the waiting list, the first one gets it. After the event has "
+        "started, a reservation can't be cancelled.",
         tags=TAGS,
         responses={204: None}
         | bad_request("CancellationRefusal", EventStarted())
@@ -79,8 +98,75 @@ describe(
         "List the attendees of an event",
         description="Only for the organizer. In the order of booking; `count` is the number of reservations.",
         tags=["Events"],
-        returns={"id": 1, "user": "alice", "created_at": BOOKED_AT},
+        returns=ATTENDEE,
         responses={200: AttendeeSerializer(many=True)}
+        | bad_request(fields={"page_size": ["Enter a whole number greater than zero."]})
+        | NEEDS_TOKEN
+        | NOT_ORGANIZER
+        | EVENT_NOT_FOUND,
+    ),
+)
+
+describe(
+    WaitlistViewSet,
+    create=operation(
+        "waitlist_join",
+        "Join a waiting list",
+        description="Adds you to the end of the waiting list of a full event that has not started. When a seat becomes "
+        "free, the first in line gets it at once, as a reservation with `from_waitlist`. There is nothing to confirm: "
+        "leave the list if you no longer want the seat.",
+        tags=WAITLIST_TAGS,
+        sends={"event_id": 1},
+        returns=PLACE,
+        responses={201: WaitlistEntrySerializer}
+        | bad_request(
+            "JoiningRefusal",
+            AlreadyReserved(1),
+            AlreadyWaiting(1),
+            EventStarted(),
+            SeatsAvailable(),
+            fields=NO_SUCH_EVENT,
+        )
+        | NEEDS_TOKEN,
+    ),
+    list=operation(
+        "waitlist_list",
+        "List your places",
+        description="Your own places on waiting lists in the order of joining, 10 per page by default. A place that "
+        "became a reservation is no longer here.",
+        tags=WAITLIST_TAGS,
+        returns=PLACE,
+        responses={200: WaitlistEntrySerializer(many=True)}
+        | bad_request(fields={"event": ["Enter a whole number."]})
+        | NEEDS_TOKEN
+        | PAGE_NOT_FOUND,
+    ),
+    retrieve=operation(
+        "waitlist_retrieve",
+        "Get a place",
+        description="One of your places, with its current position and its event.",
+        tags=WAITLIST_TAGS,
+        returns=PLACE,
+        responses={200: WaitlistEntrySerializer} | NEEDS_TOKEN | PLACE_NOT_FOUND,
+    ),
+    destroy=operation(
+        "waitlist_leave",
+        "Leave a waiting list",
+        description="Removes your place, also after the event has started. The people behind you move up.",
+        tags=WAITLIST_TAGS,
+        responses={204: None} | NEEDS_TOKEN | PLACE_NOT_FOUND,
+    ),
+)
+
+describe(
+    EventWaitlistView,
+    get=operation(
+        "event_waitlist",
+        "List the waiting list of an event",
+        description="Only for the organizer. In order: the first gets the next seat. `count` is the number of people.",
+        tags=["Events"],
+        returns=WAITING,
+        responses={200: WaitingPersonSerializer(many=True)}
         | bad_request(fields={"page_size": ["Enter a whole number greater than zero."]})
         | NEEDS_TOKEN
         | NOT_ORGANIZER

@@ -5,7 +5,10 @@ from rest_framework import serializers
 from event.models import Event
 from event.serializers import EventSerializer
 from eventmanagement.api.mixins import CachedFieldsMixin
-from reservation.models import Reservation
+from reservation.models import Reservation, WaitlistEntry
+
+FROM_WAITLIST = {"help_text": "Whether the seat came from the waiting list."}
+NO_SUCH_EVENT = {"event_id": ["There is no event with this id."]}
 
 
 class BookingSerializer(serializers.Serializer[Reservation]):
@@ -16,7 +19,7 @@ class BookingSerializer(serializers.Serializer[Reservation]):
         try:
             return Reservation.objects.book(**booking)
         except Event.DoesNotExist:
-            raise serializers.ValidationError({"event_id": ["There is no event with this id."]}) from None
+            raise serializers.ValidationError(NO_SUCH_EVENT) from None
 
     def to_representation(self, reservation: Reservation) -> dict[str, Any]:
         return ReservationSerializer().to_representation(reservation)
@@ -28,7 +31,8 @@ class ReservationSerializer(CachedFieldsMixin, serializers.ModelSerializer[Reser
 
     class Meta:
         model = Reservation
-        fields = ["id", "event", "user", "created_at"]
+        fields = ["id", "event", "user", "created_at", "from_waitlist"]
+        extra_kwargs = {"from_waitlist": FROM_WAITLIST}
 
 
 class AttendeeSerializer(CachedFieldsMixin, serializers.ModelSerializer[Reservation]):
@@ -36,4 +40,37 @@ class AttendeeSerializer(CachedFieldsMixin, serializers.ModelSerializer[Reservat
 
     class Meta:
         model = Reservation
-        fields = ["id", "user", "created_at"]
+        fields = ["id", "user", "created_at", "from_waitlist"]
+        extra_kwargs = {"from_waitlist": FROM_WAITLIST}
+
+
+class JoiningSerializer(serializers.Serializer[WaitlistEntry]):
+    # As for a booking.
+    event_id = serializers.IntegerField()
+
+    def create(self, joining: dict[str, Any]) -> WaitlistEntry:
+        try:
+            return WaitlistEntry.objects.join(**joining)
+        except Event.DoesNotExist:
+            raise serializers.ValidationError(NO_SUCH_EVENT) from None
+
+    def to_representation(self, entry: WaitlistEntry) -> dict[str, Any]:
+        return WaitlistEntrySerializer().to_representation(entry)
+
+
+class WaitingPersonSerializer(CachedFieldsMixin, serializers.ModelSerializer[WaitlistEntry]):
+    """A place as the organizer of the event sees it."""
+
+    user = serializers.CharField(source="user.username", read_only=True)
+    position = serializers.IntegerField(read_only=True, help_text="The place in line, starting at 1.")
+
+    class Meta:
+        model = WaitlistEntry
+        fields = ["id", "user", "position", "created_at"]
+
+
+class WaitlistEntrySerializer(WaitingPersonSerializer):
+    event = EventSerializer(read_only=True)
+
+    class Meta(WaitingPersonSerializer.Meta):
+        fields = ["id", "event", "user", "position", "created_at"]

@@ -1,3 +1,5 @@
+from typing import Any, cast
+
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework.exceptions import NotFound
@@ -10,11 +12,19 @@ from rest_framework.viewsets import GenericViewSet
 from event.models import Event
 from event.permissions import IsOrganizer
 from eventmanagement.api.mixins import FilterListOnlyMixin, MethodNotAllowedFirstMixin
-from reservation.exceptions import AlreadyCancelled
+from eventmanagement.api.pagination import PageNumberPagination
+from reservation.exceptions import AlreadyCancelled, AlreadyLeft
 from reservation.fast import FastBookingMixin
-from reservation.filters import ReservationFilter
-from reservation.models import Reservation
-from reservation.serializers import AttendeeSerializer, BookingSerializer, ReservationSerializer
+from reservation.filters import ReservationFilter, WaitlistFilter
+from reservation.models import Reservation, WaitlistEntry
+from reservation.serializers import (
+    AttendeeSerializer,
+    BookingSerializer,
+    JoiningSerializer,
+    ReservationSerializer,
+    WaitingPersonSerializer,
+    WaitlistEntrySerializer,
+)
 
 
 class ReservationViewSet(
@@ -65,3 +75,63 @@ class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView[Reservation]):
         event = get_object_or_404(Event, pk=self.kwargs["event_id"])
         self.check_object_permissions(self.request, event)
         return super().get_queryset().filter(event=event)
+
+
+class WaitlistViewSet(
+    MethodNotAllowedFirstMixin,
+    FilterListOnlyMixin,
+    CreateModelMixin,
+    ListModelMixin,
+    RetrieveModelMixin,
+    DestroyModelMixin,
+    GenericViewSet[WaitlistEntry],
+):
+    """The user's own places on waiting lists. Other users' places are 404."""
+
+    serializer_class = WaitlistEntrySerializer
+    permission_classes = [IsAuthenticated]
+    filterset_class = WaitlistFilter
+    lookup_value_converter = "int"
+    http_method_names = ["get", "head", "post", "delete"]
+
+    def get_serializer_class(self) -> type[BaseSerializer[WaitlistEntry]]:
+        return JoiningSerializer if self.action == "create" else super().get_serializer_class()
+
+    def get_queryset(self) -> QuerySet[WaitlistEntry]:
+        places = WaitlistEntry.objects.all() if self.action == "destroy" else WaitlistEntry.objects.with_positions()
+        return places.select_related("event", "user").filter(user=self.request.user.pk)
+
+    def perform_create(self, serializer: BaseSerializer[WaitlistEntry]) -> None:
+        serializer.save(user=self.request.user)
+
+    def perform_destroy(self, entry: WaitlistEntry) -> None:
+        try:
+            entry.leave()
+        except AlreadyLeft:
+            raise NotFound from None
+
+
+class EventWaitlistView(MethodNotAllowedFirstMixin, ListAPIView[WaitlistEntry]):
+    """The waiting list of an event, in order. Only for its organizer."""
+
+    queryset = WaitlistEntry.objects.select_related("user")
+    serializer_class = WaitingPersonSerializer
+    permission_classes = [IsAuthenticated, IsOrganizer]
+    filter_backends = []
+    http_method_names = ["get", "head"]
+
+    def get_queryset(self) -> QuerySet[WaitlistEntry]:
+        event = get_object_or_404(Event, pk=self.kwargs["event_id"])
+        self.check_object_permissions(self.request, event)
+        return super().get_queryset().filter(event=event)
+
+    def paginate_queryset(self, queryset: QuerySet[WaitlistEntry, Any]) -> list[Any] | None:
+        """Number the places of the page: after n places, the first one has the position n + 1.
+
+        Counting in SQL would read the list up to each of the places.
+        """
+        page = super().paginate_queryset(queryset)
+        paginator = cast(PageNumberPagination, self.paginator)
+        for position, entry in enumerate(page or (), paginator.page.start_index()):
+            entry.position = position
+        return page

@@ -38,6 +38,7 @@ class Routes:
     delete_account: str
     events: str
     reservations: str
+    places: str
     attendees_of: str
 
     def event(self, event: Event | int) -> str:
@@ -46,8 +47,14 @@ class Routes:
     def attendees(self, event: Event | int) -> str:
         return f"{self.event(event)}{self.attendees_of}/"
 
+    def waitlist(self, event: Event | int) -> str:
+        return f"{self.event(event)}waitlist/"
+
     def reservation(self, reservation: object) -> str:
         return f"{self.reservations}{getattr(reservation, 'pk', reservation)}/"
+
+    def place(self, place: object) -> str:
+        return f"{self.places}{getattr(place, 'pk', place)}/"
 
 
 LONG = Routes(
@@ -59,6 +66,7 @@ LONG = Routes(
     delete_account="/api/authentication/delete-account/",
     events="/api/event/events/",
     reservations="/api/reservation/reservations/",
+    places="/api/reservation/waitlist/",
     attendees_of="total-reservations",
 )
 SHORT = Routes(
@@ -70,6 +78,7 @@ SHORT = Routes(
     delete_account="/api/delete-account/",
     events="/api/events/",
     reservations="/api/reservations/",
+    places="/api/waitlist/",
     attendees_of="reservations",
 )
 

@@ -4,12 +4,13 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
-from tests.ledger import assert_balanced
+from tests.ledger import assert_balanced, book, wait
 
 EVENT = {"title": "Other", "capacity": 20, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
 PASSWORD = "correct horse battery"
 
-# Bob attends Alice's event. Carol is a stranger to both. Staff have the same rights as Carol.
+# Bob attends Alice's event, and is on the waiting list of another one. Carol is a stranger to both. Staff have the same
+# rights as Carol.
 ROLES = ("anonymous", "stranger", "attendee", "organizer", "staff")
 RIGHTS = [
     ("GET", "events", None, (200, 200, 200, 200, 200)),
@@ -19,9 +20,13 @@ RIGHTS = [
     ("PATCH", "event", {"capacity": 20}, (401, 403, 403, 200, 403)),
     ("DELETE", "event", None, (401, 403, 403, 204, 403)),
     ("GET", "attendees", None, (401, 403, 403, 200, 403)),
+    ("GET", "waitlist", None, (401, 403, 403, 200, 403)),
     ("GET", "reservations", None, (401, 200, 200, 200, 200)),
     ("GET", "reservation", None, (401, 404, 200, 404, 404)),
     ("DELETE", "reservation", None, (401, 404, 204, 404, 404)),
+    ("GET", "places", None, (401, 200, 200, 200, 200)),
+    ("GET", "place", None, (401, 404, 200, 404, 404)),
+    ("DELETE", "place", None, (401, 404, 204, 404, 404)),
     ("POST", "logout", None, (401, 204, 204, 204, 204)),
     ("GET", "me", None, (401, 200, 200, 200, 200)),
     ("PATCH", "me", {"email": "other@example.org"}, (401, 200, 200, 200, 200)),
@@ -44,10 +49,19 @@ def clients(settings, api, as_user, alice, bob, carol):
     return {"anonymous": api} | {role: as_user(person) for role, person in people.items()}
 
 
+@pytest.fixture
+def place(alice, bob, carol, event_of):
+    """Bob's place on the waiting list of another event of Alice's, whose only seat Carol has."""
+    full = event_of(alice, title="Full", capacity=1)
+    book(full, carol)
+    return wait(full, bob)[0]
+
+
 @pytest.mark.parametrize(("method", "name", "body", "role", "status"), CASES)
-def test_right(clients, routes, event, reservation, method, name, body, role, status):
+def test_right(clients, routes, event, reservation, place, method, name, body, role, status):
     route = getattr(routes, name)
-    address = route if isinstance(route, str) else route(reservation if name == "reservation" else event)
+    objects = {"reservation": reservation, "place": place, "waitlist": place.event}
+    address = route if isinstance(route, str) else route(objects.get(name, event))
 
     response = getattr(clients[role], method.lower())(address, body)
 
@@ -56,8 +70,9 @@ def test_right(clients, routes, event, reservation, method, name, body, role, st
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_email_addresses_are_not_shown(clients, routes, event, reservation, role):
+def test_email_addresses_are_not_shown(clients, routes, event, reservation, place, role):
     addresses = [routes.events, routes.event(event), routes.attendees(event), routes.reservations]
+    addresses += [routes.waitlist(place.event), routes.places]
 
     shown = [clients[role].get(address).content.decode() for address in addresses]
 
@@ -66,5 +81,11 @@ def test_email_addresses_are_not_shown(clients, routes, event, reservation, role
 
 def test_list_shows_only_own_reservations(clients, routes, reservation):
     counts = {role: clients[role].get(routes.reservations).json().get("count") for role in ROLES}
+
+    assert counts == {"anonymous": None, "stranger": 0, "attendee": 1, "organizer": 0, "staff": 0}
+
+
+def test_list_shows_only_own_places(clients, routes, place):
+    counts = {role: clients[role].get(routes.places).json().get("count") for role in ROLES}
 
     assert counts == {"anonymous": None, "stranger": 0, "attendee": 1, "organizer": 0, "staff": 0}

@@ -60,8 +60,11 @@ NAMES = {
     "event-list": "events",
     "event-detail": "event",
     "event-reservations": "attendees",
+    "event-waitlist": "waitlist",
     "reservation-list": "reservations",
     "reservation-detail": "reservation",
+    "waitlist-list": "places",
+    "waitlist-detail": "place",
 }
 
 

@@ -46,10 +46,15 @@ OPERATIONS = [
     "event_partial_update",
     "event_delete",
     "event_attendees",
+    "event_waitlist",
     "reservation_create",
     "reservation_list",
     "reservation_retrieve",
     "reservation_cancel",
+    "waitlist_join",
+    "waitlist_list",
+    "waitlist_retrieve",
+    "waitlist_leave",
 ]
 
 # The schemas of error bodies. error_schema() adds one for each code.

@@ -24,7 +24,8 @@ class Lane(StrEnum):
     # GET requests with a query string: searches, filters, orderings and deep pages. Each SQL query may run for up to
     # READ_TIMEOUT.
     QUERIES = "queries"
-    # Bookings and cancellations. Each waits for the lock of an event's row for up to BOOKING_LOCK_TIMEOUT.
+    # Bookings and cancellations, joining and leaving waiting lists. Each waits for the lock of an event's row for up to
+    # BOOKING_LOCK_TIMEOUT.
     BOOKINGS = "bookings"
     # All other requests that change data. They wait for row locks for up to LOCK_TIMEOUT.
     WRITES = "writes"
@@ -55,7 +56,7 @@ MAX_QUEUE_LENGTH = {
 }
 
 ACCOUNTS = re.compile(r"/(login|signup|password|password_change|delete-account)/$")
-BOOKINGS = re.compile(r"/api/(reservation/)?reservations/")
+BOOKINGS = re.compile(r"/api/(reservation/)?(reservations|waitlist)/")
 # Validated by the settings.
 MOUNT_PATH = os.environ.get("SCRIPT_NAME", "")
 

@@ -20,7 +20,7 @@ def test_creator_becomes_the_organizer(as_user, alice, routes):
 
     event = Event.objects.get()
     assert response.status_code == 201
-    assert response.json() == CONCERT | {"id": event.pk, "seats_remaining": 120, "organizer": alice.pk}
+    assert response.json() == CONCERT | {"id": event.pk, "seats_remaining": 120, "waiting": 0, "organizer": alice.pk}
 
 
 def test_anonymous_is_refused(api, routes):

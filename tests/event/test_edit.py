@@ -23,7 +23,7 @@ def test_organizer_replaces_the_event(as_user, alice, routes, event):
     response = as_user(alice).put(routes.event(event), MATINEE)
 
     assert response.status_code == 200
-    assert response.json() == MATINEE | {"id": event.pk, "seats_remaining": 20, "organizer": alice.pk}
+    assert response.json() == MATINEE | {"id": event.pk, "seats_remaining": 20, "waiting": 0, "organizer": alice.pk}
     assert as_user(alice).get(routes.event(event)).json() == response.json()
 
 

@@ -42,6 +42,7 @@ def test_everybody_reads_events(api, routes, event):
         "show_time": None,
         "capacity": 10,
         "seats_remaining": 10,
+        "waiting": 0,
         "organizer": event.organizer_id,
     }
     assert api.get(routes.events).json() == {"count": 1, "next": None, "previous": None, "results": [response.json()]}

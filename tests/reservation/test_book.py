@@ -22,6 +22,7 @@ def test_booking_takes_a_seat(as_user, bob, routes, event):
         "event": as_user(bob).get(routes.event(event)).json(),
         "user": "bob",
         "created_at": reservation.created_at.isoformat().replace("+00:00", "Z"),
+        "from_waitlist": False,
     }
     assert response.json()["event"]["seats_remaining"] == 9
     assert_balanced()

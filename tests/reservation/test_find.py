@@ -66,7 +66,12 @@ def test_organizer_sees_who_attends(as_user, alice, bob, routes, event, two_seat
         "next": None,
         "previous": None,
         "results": [
-            {"id": row.pk, "user": name, "created_at": row.created_at.isoformat().replace("+00:00", "Z")}
+            {
+                "id": row.pk,
+                "user": name,
+                "created_at": row.created_at.isoformat().replace("+00:00", "Z"),
+                "from_waitlist": False,
+            }
             for row, name in ((first, "carol"), (second, "bob"))
         ],
     }
