@@ -36,25 +36,6 @@ def without_condition(monkeypatch):
     booking_sql.statement.cache_clear()
 
 
-@pytest.fixture
-def without():
-    """Drop constraints for the duration of the test."""
-    dropped = []
-
-    def drop(model, name):
-        constraint = next(each for each in model._meta.constraints if each.name == name)
-        with connection.schema_editor() as editor:
-            editor.remove_constraint(model, constraint)
-        dropped.append((model, constraint))
-
-    yield drop
-    models.QuerySet(Reservation).delete()
-    models.QuerySet(Event).delete()
-    for model, constraint in dropped:
-        with connection.schema_editor() as editor:
-            editor.add_constraint(model, constraint)
-
-
 def meet(people_at_once):
     """Return a function that blocks until this many threads have called it."""
     return threading.Barrier(people_at_once, timeout=RACE_TIMEOUT).wait
