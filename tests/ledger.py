@@ -38,12 +38,12 @@ def wait(event: Event, *people: User) -> list[WaitlistEntry]:
     return [WaitlistEntry.objects.join(user=person, event_id=event.pk) for person in people]
 
 
-def line(event: Event) -> list[str]:
+def line(event: Event | int) -> list[str]:
     """Return the usernames on the event's waiting list, in order."""
     return list(WaitlistEntry.objects.filter(event=event).values_list("user__username", flat=True))
 
 
-def holders(event: Event) -> list[str]:
+def holders(event: Event | int) -> list[str]:
     """Return the usernames of the event's reservations, in the order of booking."""
     return list(Reservation.objects.filter(event=event).values_list("user__username", flat=True))
 

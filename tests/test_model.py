@@ -23,7 +23,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from tests.conftest import LONG
-from tests.ledger import assert_balanced
+from tests.ledger import assert_balanced, holders, line
 
 pytestmark = pytest.mark.usefixtures("either_body")
 
@@ -32,19 +32,36 @@ TIMES = {"start_time": "2999-06-01T19:00:00Z", "end_time": "2999-06-01T22:00:00Z
 
 @dataclass
 class ModelEvent:
-    """The model of an event: its organizer, its capacity, and the reservations by user."""
+    """The model of an event: its organizer, its capacity, the reservations and the places by user, in order.
+
+    The id of a reservation that came from the waiting list is unknown: None.
+    """
 
     organizer: str
     capacity: int
-    seated: dict[str, int] = field(default_factory=dict)
+    seated: dict[str, int | None] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
 
     def book(self, person):
         if person in self.seated:
             return "already_reserved"
         return "sold_out" if len(self.seated) >= self.capacity else 201
 
+    def join(self, person):
+        if person in self.seated:
+            return "already_reserved"
+        if person in self.waiting:
+            return "already_waiting"
+        return "seats_available" if len(self.seated) < self.capacity else 201
+
     def resize(self, capacity):
         return "capacity_below_reserved" if capacity < len(self.seated) else 200
+
+    def promote(self):
+        while self.waiting and len(self.seated) < self.capacity:
+            first = next(iter(self.waiting))
+            del self.waiting[first]
+            self.seated[first] = None
 
 
 def outcome(response):
@@ -110,13 +127,43 @@ class BookingStateMachine(RuleBasedStateMachine):
         if expected == 201:
             self.houses[event].seated[person] = response.json()["id"]
         elif expected == "already_reserved":
-            assert response.json()["reservation"] == self.houses[event].seated[person]
+            self.check_reservation(person, event, response)
+
+    def check_reservation(self, person, event, response):
+        """Compare the reservation in an error with the model. From the waiting list, the model gets its id here."""
+        held = response.json()["reservation"]
+        assert self.houses[event].seated[person] in (held, None)
+        self.houses[event].seated[person] = held
+
+    @rule(person=people, event=events)
+    def wait(self, person, event):
+        house = self.houses[event]
+        response = self.clients[person].post(LONG.places, {"event_id": event})
+        expected = house.join(person)
+        assert outcome(response) == expected
+        if expected == 201:
+            house.waiting[person] = response.json()["id"]
+            assert response.json()["position"] == len(house.waiting)
+        elif expected == "already_waiting":
+            assert response.json()["waitlist_entry"] == house.waiting[person]
+        elif expected == "already_reserved":
+            self.check_reservation(person, event, response)
+
+    @rule(person=people, event=events)
+    def leave(self, person, event):
+        place = self.houses[event].waiting.pop(person, 0)
+        response = self.clients[person].delete(LONG.place(place))
+        assert outcome(response) == (204 if place else 404)
 
     @rule(person=people, event=events)
     def cancel(self, person, event):
-        held = self.houses[event].seated.pop(person, 0)
+        house = self.houses[event]
+        found = self.clients[person].get(LONG.reservations, {"event": event}).json()["results"]
+        assert [each["event"]["id"] for each in found] == [event] * (person in house.seated)
+        held = house.seated.pop(person, 0) or (found[0]["id"] if found else 0)
         response = self.clients[person].delete(LONG.reservation(held))
         assert outcome(response) == (204 if held else 404)
+        house.promote()
 
     @rule(person=people, event=events, capacity=st.integers(1, 4))
     def resize(self, person, event, capacity):
@@ -126,10 +173,11 @@ class BookingStateMachine(RuleBasedStateMachine):
         assert outcome(response) == expected
         if expected == 200:
             house.capacity = capacity
+            house.promote()
 
     @rule(person=people, event=events, title=st.sampled_from(["Concert", "Opera"]))
     def edit(self, person, event, title):
-        response = self.clients[person].patch(LONG.event(event), {"title": title, "seats_remaining": 0})
+        response = self.clients[person].patch(LONG.event(event), {"title": title, "seats_remaining": 0, "waiting": 9})
         assert outcome(response) == (200 if person == self.houses[event].organizer else 403)
 
     @rule(event=consumes(events))
@@ -147,16 +195,21 @@ class BookingStateMachine(RuleBasedStateMachine):
         User.objects.get(username=person).delete()
         assert self.clients[person].get(LONG.reservations).status_code == 401
         for house in self.houses.values():
+            house.waiting.pop(person, None)
             house.seated.pop(person, None)
+            house.promote()
 
     @invariant()
     def both_agree(self):
         for event, house in self.houses.items():
             response = APIClient().get(LONG.event(event)).json()
-            assert (response["capacity"], response["seats_remaining"]) == (
+            assert (response["capacity"], response["seats_remaining"], response["waiting"]) == (
                 house.capacity,
                 house.capacity - len(house.seated),
+                len(house.waiting),
             )
+            assert holders(event) == list(house.seated)
+            assert line(event) == list(house.waiting)
         assert_balanced()
 
 

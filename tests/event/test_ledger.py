@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, ProtectedError
-from django.db.models.functions import Floor, Random
+from django.db.models import CharField, F, ProtectedError
+from django.db.models.functions import Cast, Floor, Random
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -15,7 +15,7 @@ from event.exceptions import CapacityBelowReserved
 from event.models import Event, EventQuerySet
 from eventmanagement.database.errors import violates
 from reservation.models import Reservation
-from tests.ledger import assert_balanced, seats_left
+from tests.ledger import assert_balanced, book, seats_left, wait
 
 
 def test_new_event_has_all_its_seats(alice, event_of):
@@ -126,6 +126,8 @@ def test_organizer_with_events_cannot_be_deleted(alice, bob, event, event_of):
         ("event_capacity_is_positive", "capacity = 0, seats_remaining = 0"),
         ("event_seats_are_not_oversold", "seats_remaining = -1"),
         ("event_seats_are_within_capacity", "seats_remaining = capacity + 1"),
+        ("event_waiting_is_not_negative", "seats_remaining = 0, waiting = -1"),
+        ("event_nobody_waits_beside_a_free_seat", "waiting = 1"),
         ("event_starts_before_it_ends", "end_time = start_time"),
         ("event_opens_before_it_ends", "show_time = '9999-01-01 00:00:00+00:00'"),
     ],
@@ -158,10 +160,25 @@ def test_doors_may_open_up_to_the_end(alice, event_of, event):
         ),
         lambda event: event.save(update_fields=iter(["seats_remaining"])),
         lambda event: Event.objects.update_or_create(pk=event.pk, defaults={"seats_remaining": 3}),
+        lambda event: Event.objects.update(waiting=0),
+        lambda event: Event.objects.update(capacity=5, waiting=5),
+        lambda event: Event.objects.bulk_update([event], ["waiting"]),
+        lambda event: event.save(update_fields=["title", "waiting"]),
     ],
-    ids=["update", "update both", "bulk_update", "bulk_create", "save", "update_or_create"],
+    ids=[
+        "update",
+        "update both",
+        "bulk_update",
+        "bulk_create",
+        "save",
+        "update_or_create",
+        "update waiting",
+        "update capacity and waiting",
+        "bulk_update waiting",
+        "save waiting",
+    ],
 )
-def test_seats_remaining_cannot_be_set(bob, event, write):
+def test_counts_cannot_be_set(bob, event, write):
     Reservation.objects.book(user=bob, event_id=event.pk)
 
     with pytest.raises(TypeError), transaction.atomic():
@@ -212,8 +229,62 @@ def test_bulk_create_accepts_all_seats_free(alice, event):
     assert seats_left(created) == event.capacity
 
 
+@pytest.mark.parametrize(
+    "create",
+    [lambda fields: Event.objects.create(**fields), lambda fields: Event.objects.bulk_create([Event(**fields)])],
+    ids=["create", "bulk_create"],
+)
+@pytest.mark.parametrize("waiting", [0, 3])
+def test_new_event_with_people_waiting_is_refused(alice, create, waiting):
+    start = timezone.now() + timedelta(days=1)
+    times = {"start_time": start, "end_time": start + timedelta(hours=1)}
+
+    with pytest.raises(TypeError, match=r"^waiting can't be set directly\."), transaction.atomic():
+        create({"title": "Concert", "organizer": alice, "capacity": 10, "waiting": waiting} | times)
+
+    assert not Event.objects.exists()
+
+
 def save_in_bulk(event):
     Event.objects.bulk_create([event])
+
+
+@pytest.mark.parametrize("save", [Event.save, save_in_bulk])
+def test_nobody_waits_for_a_copy(bob, carol, alice, event_of, save):
+    event = event_of(alice, capacity=1)
+    book(event, bob)
+    wait(event, carol)
+    event.refresh_from_db()
+    event.pk = None
+
+    save(event)
+
+    assert (event.seats_remaining, event.waiting) == (1, 0)
+    assert_balanced()
+
+
+def test_saving_does_not_write_an_outdated_count(bob, carol, alice, event_of):
+    event = event_of(alice, capacity=1)
+    book(event, bob)
+    wait(event, carol)
+
+    event.save()
+
+    event.refresh_from_db()
+    assert event.waiting == 1
+
+
+def test_update_with_capacity_changes_the_other_fields_too(bob, carol, alice, event_of):
+    """An expression sees the values from before the update, as in one statement."""
+    event = event_of(alice, capacity=1)
+    book(event, bob)
+    wait(event, carol)
+
+    updated = Event.objects.filter(capacity=1).update(capacity=F("capacity") + 1, title=Cast("capacity", CharField()))
+
+    event.refresh_from_db()
+    assert (updated, event.title, event.capacity, event.seats_remaining, event.waiting) == (1, "1", 2, 0, 0)
+    assert_balanced()
 
 
 @pytest.mark.parametrize("save", [Event.save, save_in_bulk])

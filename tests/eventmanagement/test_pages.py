@@ -47,6 +47,9 @@ def test_document_has_only_long_paths(client):
         "/api/event/events/{event_id}/total-reservations/",
         "/api/reservation/reservations/",
         "/api/reservation/reservations/{id}/",
+        "/api/event/events/{event_id}/waitlist/",
+        "/api/reservation/waitlist/",
+        "/api/reservation/waitlist/{id}/",
     }
 
 

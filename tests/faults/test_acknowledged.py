@@ -1,4 +1,4 @@
-"""No acknowledged booking is lost when workers and the database are killed while clients book and cancel."""
+"""No acknowledged seat or place is lost when workers and the database are killed while clients book and cancel."""
 
 import http.client
 import random
@@ -18,7 +18,8 @@ PEOPLE = 10
 EVENTS = 4
 # Responses between two failures.
 BETWEEN_FAULTS = 60
-EVENT = {"title": "Sale", "capacity": 6, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
+TABLES = {"reservations": "reservation_reservation", "waitlist": "reservation_waitlistentry"}
+EVENT = {"title": "Sale", "capacity": 4, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
 
 
 class Sale:
@@ -45,31 +46,38 @@ class Sale:
 
 
 def client(service, sale, token, events, seed):
-    """Book and cancel at random. Returns the last acknowledged state of each event.
+    """Book, join waiting lists, cancel and leave at random. Returns the last acknowledged state of each event.
 
-    The state is the id of the reservation, or None if there is no reservation. An event is missing if its last
-    request got no response, so that its state is unknown.
+    The state is the path of the reservation or of the place, or None if there is neither. An event is missing if its
+    last request got no response, so that its state is unknown. A place may have become a reservation meanwhile.
     """
     choose = random.Random(seed)
     known = {}
+    is_full = False
     while not sale.is_over:
         event = choose.choice(events)
         held = known.pop(event, None)
         try:
-            if held is None:
-                response = service.request("POST", "/api/reservations/", {"event_id": event}, token)
+            if held is not None:
+                response = service.request("DELETE", held, None, token)
             else:
-                response = service.request("DELETE", f"/api/reservations/{held}/", None, token)
+                path = "/api/waitlist/" if is_full else "/api/reservations/"
+                response = service.request("POST", path, {"event_id": event}, token)
         except (OSError, http.client.HTTPException):
             sale.count("no answer")
             continue
         sale.count(response.status)
+        body = response.json if response.status in (201, 400) else {}
+        # Somebody who finds one event full tries the next waiting list.
+        is_full = body.get("code") == "sold_out"
         if response.status == 201:
-            known[event] = response.json["id"]
-        elif response.status in (204, 404):
+            known[event] = f"{path}{body['id']}/"
+        elif "reservation" in body:
+            known[event] = f"/api/reservations/{body['reservation']}/"
+        elif "waitlist_entry" in body:
+            known[event] = f"/api/waitlist/{body['waitlist_entry']}/"
+        elif response.status in (204, 400) or (response.status == 404 and "waitlist" not in held):
             known[event] = None
-        elif response.status == 400:
-            known[event] = response.json.get("reservation")
     return known
 
 
@@ -97,13 +105,24 @@ def test_no_acknowledged_seat_is_lost(tmp_path):
             finally:
                 sale.is_over = True
         with psycopg.connect(cluster.url) as session:
-            rows = session.execute(
-                "SELECT username, event_id, r.id FROM reservation_reservation r JOIN auth_user u ON u.id = user_id"
-            )
-            kept = {(name, event): reservation for name, event, reservation in rows}
+            kept = {
+                path: {
+                    (name, event): f"/api/{path}/{row}/"
+                    for name, event, row in session.execute(
+                        f"SELECT username, event_id, r.id FROM {table} r JOIN auth_user u ON u.id = user_id"
+                    )
+                }
+                for path, table in TABLES.items()
+            }
 
         acknowledged = {(name, event): held for name in running for event, held in running[name].result().items()}
-        lost = {pair: held for pair, held in acknowledged.items() if kept.get(pair) != held}
+        rows = kept["waitlist"] | kept["reservations"]
+        # Whoever was acknowledged a place has it, or has a seat.
+        lost = {
+            pair: held
+            for pair, held in acknowledged.items()
+            if rows.get(pair) != held and not (held and "waitlist" in held and pair in kept["reservations"])
+        }
         audit = service.manage("check_seats")
 
     print(f"{len(faults)} faults, {dict(sale.responses)}, {len(acknowledged)} acknowledged, {len(lost)} lost")

@@ -14,7 +14,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from event.models import Event, EventManager
 from reservation.audit import differences, repair
 from reservation.models import Reservation
-from tests.ledger import assert_balanced, seats_left
+from tests.ledger import assert_balanced, book, finish, holders, seats_left, wait
 from tests.races import race, wait_for_blocked_session
 
 
@@ -137,6 +137,78 @@ def test_check_without_a_database_has_a_one_line_error(setting, sentence):
     assert done.stderr.startswith(sentence)
     assert len(done.stderr.splitlines()) == 1
     assert not done.stdout
+
+
+@pytest.fixture
+def awaited(alice, bob, people, event_of):
+    """An event with one seat, which Bob has, and three people waiting."""
+    awaited = event_of(alice, capacity=1)
+    book(awaited, bob)
+    wait(awaited, *people(3))
+    return awaited
+
+
+WRONG = {
+    "too few waiting": ({"waiting": 1}, "capacity 1, 0 seats remaining, 1 reservations, 1 waiting, 3 places", 1),
+    "too many waiting": ({"waiting": 7}, "capacity 1, 0 seats remaining, 1 reservations, 7 waiting, 3 places", 1),
+    "seats not counted": ({"capacity": 3}, "capacity 3, 0 seats remaining, 1 reservations, 3 waiting, 3 places", 3),
+    "beside a free seat": (
+        {"waiting": 0, "capacity": 3, "seats_remaining": 2},
+        "capacity 3, 2 seats remaining, 1 reservations, 0 waiting, 3 places",
+        3,
+    ),
+    "more seats than people": (
+        {"waiting": 0, "capacity": 9, "seats_remaining": 8},
+        "capacity 9, 8 seats remaining, 1 reservations, 0 waiting, 3 places",
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "line", "seated"), WRONG.values(), ids=WRONG)
+def test_wrong_waiting_list_is_printed_and_repaired(awaited, fields, line, seated):
+    falsify(awaited, **fields)
+
+    assert check_seats() == (1, [f"event {awaited.pk}: {line} on the waiting list"])
+    assert check_seats(repair=True)[0] == 0
+
+    assert holders(awaited) == ["bob", "person0", "person1", "person2"][:seated]
+    assert check_seats() == (0, ["No differences found."])
+    assert_balanced()
+
+
+def test_correct_waiting_list_has_no_differences(awaited):
+    assert check_seats() == (0, ["No differences found."])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_people_beside_a_free_seat_are_found_though_all_counts_are_right(awaited, without):
+    """The constraint is the only thing that prevents this."""
+    without(Event, "event_nobody_waits_beside_a_free_seat")
+    falsify(awaited, capacity=2, seats_remaining=1)
+
+    assert len(list(differences())) == 1
+
+
+def test_repair_logs_the_promotions(awaited, caplog, django_capture_on_commit_callbacks):
+    falsify(awaited, waiting=0, capacity=4, seats_remaining=3)
+    caplog.set_level("INFO", "event.seats")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        repair(awaited.pk)
+
+    movements = [(record.movement, record.seats_left) for record in caplog.records]
+    assert movements == [("repaired", 3), ("promoted", 2), ("promoted", 1), ("promoted", 0)]
+
+
+def test_repair_of_an_event_that_is_over_empties_its_line(awaited):
+    finish(awaited)
+    falsify(awaited, waiting=0, capacity=2, seats_remaining=1)
+
+    assert repair(awaited.pk)
+
+    assert holders(awaited) == ["bob"]
+    assert_balanced()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""The exact SQL statements of booking and cancelling."""
+"""The exact SQL statements of booking, cancelling, and joining and leaving a waiting list."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from reservation.models import Reservation
+from reservation.models import Reservation, WaitlistEntry
 from tests.ledger import begin, sell_out
 
 # Without a surrounding test transaction, the statements are the same as in production.
@@ -24,6 +24,9 @@ else:
     INSERT = ["INSERT INTO reservation_reservation", RESERVATION]
     BOOK = [REASON, "BEGIN", "UPDATE event_event", EVENT, *INSERT, "COMMIT"]
     REFUSED = DOUBLED = [REASON]
+PLACE = "FROM reservation_waitlistentry"
+# The query for the reason against joining: existing reservation, existing place, event started, free seats.
+JOINING = f"{RESERVATION}, {PLACE}, {EVENT}"
 WORDS = r"\b(?:BEGIN|COMMIT|ROLLBACK)\b|(?:UPDATE|INSERT INTO|DELETE FROM|FROM) \"?\w+_\w+"
 
 
@@ -82,6 +85,81 @@ def test_cancelled(asked, book, bob, routes):
         RESERVATION,
         "BEGIN",
         RESERVATION,
+        "UPDATE event_event",
+        EVENT,
+        "DELETE FROM reservation_reservation",
+        "COMMIT",
+    ]
+
+
+@pytest.fixture
+def full(event_of, alice, carol):
+    """Alice's event with one seat, which Carol has."""
+    full = event_of(alice, capacity=1)
+    Reservation.objects.book(user=carol, event_id=full.pk)
+    return full
+
+
+@pytest.fixture
+def join(asked, routes):
+    return lambda event: asked("POST", routes.places, f'{{"event_id": {event.pk}}}')
+
+
+def test_joined(join, full):
+    assert join(full) == [
+        TOKEN,
+        JOINING,
+        "BEGIN",
+        "UPDATE event_event",
+        EVENT,
+        JOINING,
+        "INSERT INTO reservation_waitlistentry",
+        PLACE,
+        "COMMIT",
+    ]
+
+
+def test_joining_is_refused(join, event):
+    assert join(event) == [TOKEN, JOINING]
+
+
+def test_left(asked, join, full, routes):
+    join(full)
+
+    statements = asked("DELETE", routes.place(WaitlistEntry.objects.get()))
+
+    assert statements == [
+        TOKEN,
+        PLACE,
+        "BEGIN",
+        PLACE,
+        "UPDATE event_event",
+        "DELETE FROM reservation_waitlistentry",
+        "COMMIT",
+    ]
+
+
+def test_cancelled_with_somebody_waiting(asked, bob, carol, event_of, alice, routes):
+    full = event_of(alice, capacity=1)
+    reservation = Reservation.objects.book(user=bob, event_id=full.pk)
+    WaitlistEntry.objects.join(user=carol, event_id=full.pk)
+
+    statements = asked("DELETE", routes.reservation(reservation))
+
+    assert statements == [
+        TOKEN,
+        RESERVATION,
+        "BEGIN",
+        RESERVATION,
+        # Matches no row, because somebody waits. Then the event is locked.
+        "UPDATE event_event",
+        EVENT,
+        # Events with a waiting list, the first place, who has a seat already.
+        f"{EVENT}, {PLACE}",
+        PLACE,
+        RESERVATION,
+        "INSERT INTO reservation_reservation",
+        "DELETE FROM reservation_waitlistentry",
         "UPDATE event_event",
         EVENT,
         "DELETE FROM reservation_reservation",

@@ -3,7 +3,10 @@
 import pytest
 from django.contrib.auth.models import User
 
-from event.models import Event
+from event.exceptions import SeatsAvailable
+from event.models import Event, EventManager
+from eventmanagement.database.errors import Unavailable
+from reservation.booking import MAX_ATTEMPTS
 from reservation.models import Reservation, WaitlistEntry
 from tests.ledger import assert_balanced, begin, book, finish, holders, line, wait
 
@@ -81,8 +84,9 @@ def test_joining_a_started_event_is_refused(join, bob, full):
     assert join(bob, full).json()["code"] == "event_started"
 
 
-def test_joining_an_event_that_does_not_exist(join, bob):
-    response = join(bob, 999)
+@pytest.mark.parametrize("event_id", [999, 0, -1, 2**63, 10**30])
+def test_joining_an_event_that_does_not_exist(join, bob, event_id):
+    response = join(bob, event_id)
 
     assert response.status_code == 400
     assert response.json() == {"event_id": ["There is no event with this id."]}
@@ -126,11 +130,62 @@ def test_own_places_can_be_filtered_by_event(as_user, routes, bob, place, full, 
     assert counts == [1, 0]
 
 
-def test_filter_by_a_word_is_refused(as_user, routes, bob):
-    response = as_user(bob).get(routes.places, {"event": "full"})
+@pytest.mark.parametrize("value", ["x", "1.5", "%00", "9" * 5000, "9223372036854775808"])
+def test_bad_event_is_refused_on_its_field(as_user, bob, routes, value):
+    response = as_user(bob).get(f"{routes.places}?event={value}")
 
     assert response.status_code == 400
-    assert response.json() == {"event": ["Enter a whole number."]}
+    assert list(response.json()) == ["event"]
+
+
+@pytest.mark.parametrize("place_id", [0, 99, 2**63, 10**30, "x", "9" * 5000])
+@pytest.mark.parametrize("method", ["get", "delete"])
+def test_unknown_place_is_404(as_user, bob, routes, place_id, method):
+    assert getattr(as_user(bob), method)(routes.place(place_id)).status_code == 404
+
+
+@pytest.mark.parametrize("event_id", [0, 99, 2**63, "x"])
+def test_line_of_an_unknown_event_is_404(as_user, bob, routes, event_id):
+    assert as_user(bob).get(routes.waitlist(event_id)).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_place_can_not_be_changed(as_user, bob, routes, place, method):
+    response = getattr(as_user(bob), method)(routes.place(place), {"event_id": 1})
+
+    assert response.status_code == 405
+    assert response["Allow"] == "GET, HEAD, DELETE"
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_line_is_only_read_by_the_organizer(as_user, alice, routes, full, method):
+    response = getattr(as_user(alice), method)(routes.waitlist(full))
+
+    assert response.status_code == 405
+    assert response["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("query", ["page=0", "page=x", "page=99", "page_size=x", "page_size=0"])
+def test_bad_pages_of_a_line(as_user, alice, routes, full, query):
+    response = as_user(alice).get(f"{routes.waitlist(full)}?{query}")
+
+    assert response.status_code == (404 if query.startswith("page=") else 400)
+
+
+def test_attempts_to_join_are_limited(bob, full, monkeypatch):
+    """The reason against joining disappears each time before it is read."""
+    attempts = []
+
+    def refuse(manager, event_id):
+        attempts.append(event_id)
+        raise SeatsAvailable
+
+    monkeypatch.setattr(EventManager, "add_waiting", refuse)
+
+    with pytest.raises(Unavailable):
+        wait(full, bob)
+
+    assert len(attempts) == MAX_ATTEMPTS
 
 
 def test_position_moves_up_when_somebody_leaves(as_user, routes, carol, bob, full, people):

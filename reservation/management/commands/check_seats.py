@@ -13,12 +13,13 @@ NOT_CHECKED = 2
 
 class Command(BaseCommand):
     help = (
-        "Compare every event's seats with its reservations, and print the differences. Exit codes: 0 if none remain, "
-        "1 if some remain, 2 if the check could not be completed (for example without a database or migrations)."
+        "Compare every event's counts with its reservations and its waiting list, and print the differences. Exit "
+        "codes: 0 if none remain, 1 if some remain, 2 if the check could not be completed (for example without a "
+        "database or migrations)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--repair", action="store_true", help="correct seats_remaining of these events, one by one")
+        parser.add_argument("--repair", action="store_true", help="correct the counts of these events, one by one")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with usable_database(NOT_CHECKED):

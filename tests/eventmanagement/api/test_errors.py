@@ -178,7 +178,9 @@ def test_programming_error_is_500(client, monkeypatch, state):
     assert client.get(LONG.events).status_code == 500
 
 
-@pytest.mark.parametrize("name", ["signup", "login", "password", "delete_account", "events", "reservations", "event"])
+@pytest.mark.parametrize(
+    "name", ["signup", "login", "password", "delete_account", "events", "reservations", "places", "event"]
+)
 @pytest.mark.parametrize(
     "body",
     [

@@ -139,7 +139,7 @@ def test_document_has_a_tag_for_each_format(api):
 def test_operation_is_described(name):
     _, _, operation = operations()[name]
 
-    assert operation["tags"][0] in {"Authentication", "Events", "Reservations"}
+    assert operation["tags"][0] in {"Authentication", "Events", "Reservations", "Waiting lists"}
     assert operation["summary"]
     assert operation["description"].endswith(".")
     assert operation["security"] == ([] if name in WITHOUT_TOKEN else [{"tokenAuth": []}])
