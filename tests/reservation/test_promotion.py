@@ -7,8 +7,9 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
-from event.models import Event
+from event.models import Event, EventQuerySet
 from event.signals import seats_freed
 from reservation import booking, waitlist
 from reservation.models import Reservation, WaitlistEntry
@@ -319,6 +320,39 @@ def test_deleted_users_do_not_get_seats(event, crowd, together):
     assert holders(event) == ["person1", "person3"]
     assert line(event) == []
     assert_balanced()
+
+
+def test_users_deleted_in_the_admin_do_not_get_seats(boss, event, crowd, caplog, django_capture_on_commit_callbacks):
+    """Their places are removed first, so that no seat goes to one of them even for a moment."""
+    gone = [crowd[0].pk, crowd[2].pk]
+    data = {"action": "delete_selected", "_selected_action": gone, "post": "yes"}
+    caplog.set_level("INFO", "event.seats")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        boss.post(reverse("admin:auth_user_changelist"), data)
+
+    assert holders(event) == ["person1", "person3"]
+    assert line(event) == ["person4"]
+    movements = [record.movement for record in caplog.records if record.name == "event.seats"]
+    assert movements == ["returned", "promoted"]
+    assert_balanced()
+
+
+@pytest.mark.parametrize("select", [lambda users: users[0], lambda users: User.objects.filter(pk=users[0].pk)])
+def test_events_of_reservations_and_places_are_locked_together(alice, event_of, people, monkeypatch, select):
+    """Otherwise two deletions could lock the same events in opposite orders."""
+    users = people(2)
+    first, second = event_of(alice, capacity=1), event_of(alice, capacity=1)
+    book(first, users[1])
+    book(second, users[0])
+    wait(first, users[0])
+    locks = []
+    lock = EventQuerySet.lock
+    monkeypatch.setattr(EventQuerySet, "lock", lambda events: locks.append(lock(events)) or locks[-1])
+
+    select(users).delete()
+
+    assert locks[0] == [first.pk, second.pk]
 
 
 @pytest.mark.parametrize(

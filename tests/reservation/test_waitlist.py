@@ -48,6 +48,23 @@ def test_joining_adds_to_the_end_of_the_list(api, join, routes, bob, full, peopl
     assert_balanced()
 
 
+def test_nobody_signed_in_is_refused(api, routes, place, full):
+    responses = [api.post(routes.places, {"event_id": full.pk}), api.get(routes.places), api.get(routes.place(place))]
+    responses += [api.delete(routes.place(place)), api.get(routes.waitlist(full))]
+
+    assert {response.status_code for response in responses} == {401}
+    assert line(full) == ["bob"]
+
+
+def test_read_only_fields_are_ignored(as_user, routes, bob, alice, full):
+    sent = {"event_id": full.pk, "user": alice.pk, "id": 77, "position": -1}
+
+    response = as_user(bob).post(routes.places, sent).json()
+
+    assert (response["user"], response["position"]) == ("bob", 1)
+    assert response["id"] != 77
+
+
 def test_joining_twice_is_refused_with_the_place(join, bob, place, full):
     response = join(bob, full)
 

@@ -10,11 +10,13 @@ import pytest
 from django.db import connection, transaction
 
 from event.exceptions import EventStarted, SeatsAvailable, SoldOut
-from event.models import Event
+from event.models import EVENT_LOCK_BREAKER, Event
+from eventmanagement.database.errors import Unavailable
 from reservation.exceptions import AlreadyCancelled, AlreadyLeft, AlreadyReserved, AlreadyWaiting
 from reservation.models import Reservation, WaitlistEntry
 from tests.ledger import assert_balanced, begin, book, finish, holders, line, wait
 from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
+from tests.reservation.test_hot_rows import time_out
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -264,3 +266,16 @@ def test_wait_has_the_limit_of_a_booking(wait_for, join, held, event, people, se
 
     assert outcome.__cause__.sqlstate == "55P03"
     assert_balanced()
+
+
+@pytest.mark.parametrize("wait_for", ["join", "leave", "cancel"])
+def test_requests_that_would_wait_are_refused_while_one_waits(wait_for, join, held, event, people):
+    """The circuit breaker of the event's lock guards these requests too."""
+    [place] = wait(event, *people(1))
+    call = {"join": join, "leave": place.leave, "cancel": held.cancel}[wait_for]
+    time_out(event)
+
+    with EVENT_LOCK_BREAKER.guard(event.pk), pytest.raises(Unavailable):
+        call()
+
+    assert (holders(event), line(event)) == (["bob"], ["person0"])
