@@ -323,7 +323,7 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         for event_id, number in seats.items():
             promoted, closed = handovers.get(event_id, Handover())
             left = number - len(promoted)
-            # If seats are left, then the list is empty, even if its length was counted wrongly.
+            # If seats are left, then the list is empty, even if its length was counted wrongly. None stands for that.
             removed = closed if left <= 0 else None
             same[left, removed, capacities and capacities[event_id]].append(event_id)
         freed = {}
@@ -462,9 +462,10 @@ class Event(models.Model):
             written = set(update_fields)
             refuse_counts(written)
         with transaction.atomic():
-            if "capacity" in written:
-                self.resize(self.capacity)
             super().save(update_fields=written - {"capacity", "seats_remaining", "waiting"}, **options)
+            if "capacity" in written:
+                # After the new times are written: who gets new seats depends on whether the event is over.
+                self.resize(self.capacity)
 
     # Options by name alone, as for save.
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]

@@ -1,5 +1,6 @@
 """Every way to free seats gives them to the first people on the waiting list."""
 
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -8,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from event.models import Event, EventQuerySet
 from event.signals import seats_freed
@@ -111,6 +113,21 @@ def test_event_that_is_over_loses_its_line(event, crowd, free):
     assert line(event) == []
     assert "person2" not in holders(event)
     assert seats_left(event) == 1
+    assert_balanced()
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_larger_capacity_and_new_end_together(as_user, alice, routes, event, crowd, hours):
+    """Whether the event is over depends on the new end."""
+    (begin if hours < 0 else finish)(event)
+    end = timezone.now() + timedelta(hours=hours)
+    times = {"start_time": (end - timedelta(hours=1)).isoformat(), "end_time": end.isoformat()}
+
+    response = as_user(alice).patch(routes.event(event), times | {"capacity": 3})
+
+    assert response.status_code == 200
+    assert holders(event)[2:] == (["person2"] if hours > 0 else [])
+    assert line(event) == (["person3", "person4"] if hours > 0 else [])
     assert_balanced()
 
 

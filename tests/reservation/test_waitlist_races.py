@@ -223,8 +223,19 @@ def test_newcomers_get_no_seat_while_others_wait(alice, people, event_of, take, 
     assert_balanced()
 
 
+def rebuilt_from(records):
+    """Return the current reservations, with their events and users, according to the journal of seats."""
+    lines = [record for record in records if record.name == "event.seats"]
+    held = [
+        {(line.reservation, line.event, line.user) for line in lines if line.movement in movements}
+        for movements in (["taken", "promoted"], ["returned"])
+    ]
+    return held[0] - held[1]
+
+
 @pytest.mark.usefixtures("either_body")
-def test_storm_of_everything(alice, people, event_of, as_user, join, leave, cancel, take):
+def test_storm_of_everything(alice, people, event_of, as_user, join, leave, cancel, take, caplog):
+    caplog.set_level("INFO", "event.seats")
     events = [event_of(alice, capacity=2) for _ in range(2)]
     crowd = people(20)
     held = [each for event in events for each in book(event, *crowd[:2])]
@@ -243,3 +254,4 @@ def test_storm_of_everything(alice, people, event_of, as_user, join, leave, canc
 
     assert [each for each in responses if isinstance(each, Exception)] == []
     assert_balanced()
+    assert rebuilt_from(caplog.records) == set(Reservation.objects.values_list("pk", "event_id", "user_id"))

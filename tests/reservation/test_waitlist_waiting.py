@@ -8,12 +8,14 @@ from functools import partial
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from event.exceptions import EventStarted, SeatsAvailable, SoldOut
 from event.models import EVENT_LOCK_BREAKER, Event
 from eventmanagement.database.errors import Unavailable
 from reservation.exceptions import AlreadyCancelled, AlreadyLeft, AlreadyReserved, AlreadyWaiting
 from reservation.models import Reservation, WaitlistEntry
+from reservation.waitlist import reasons_against_joining
 from tests.ledger import assert_balanced, begin, book, finish, holders, line, wait
 from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
 from tests.reservation.test_hot_rows import time_out
@@ -140,6 +142,26 @@ def test_refusal_does_not_wait_and_writes_nothing(alice, bob, carol, event_of, r
             join()
         cursor.execute("SELECT pg_current_xact_id_if_assigned()")
         assert cursor.fetchone() == (None,)
+
+
+def test_own_rows_are_not_searched_by_event(bob, event):
+    """Not even if only the event's reservations and places have an index."""
+    with CaptureQueriesContext(connection) as queries:
+        reasons_against_joining(bob.pk, event.pk)
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for table in ("reservation", "waitlist"):
+            cursor.execute(f"DROP INDEX {table}_by_user")
+        cursor.execute("ALTER TABLE reservation_reservation DROP CONSTRAINT reservation_once_per_user_and_event")
+        cursor.execute("ALTER TABLE reservation_waitlistentry DROP CONSTRAINT waitlist_once_per_user_and_event")
+        cursor.execute(f"EXPLAIN {queries[0]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        transaction.set_rollback(True)
+
+    assert "Scan on reservation_reservation" in plan
+    assert "Scan on reservation_waitlistentry" in plan
+    assert "_by_event" not in plan
 
 
 def test_person_is_promoted_while_leaving(outcome_of, join, held, event, people):
