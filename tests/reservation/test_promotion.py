@@ -200,6 +200,17 @@ def test_place_of_a_holder_is_removed_and_the_next_gets_the_seat(event, people, 
     assert_balanced()
 
 
+def test_user_who_wrongly_holds_and_waits_can_be_deleted(event, crowd):
+    """The place is removed before the reservation. Otherwise the user would get the seat again."""
+    insert_place(crowd[0], event)
+    WaitlistEntry.objects.filter(user__in=crowd[2:]).delete()
+
+    crowd[0].delete()
+
+    assert (holders(event), line(event)) == (["person1"], [])
+    assert_balanced()
+
+
 def set_waiting(event, waiting):
     """Write a wrong count with raw SQL."""
     with connection.cursor() as cursor:

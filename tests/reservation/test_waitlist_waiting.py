@@ -18,7 +18,7 @@ from reservation.models import Reservation, WaitlistEntry
 from reservation.waitlist import reasons_against_joining
 from tests.ledger import assert_balanced, begin, book, finish, holders, line, wait
 from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
-from tests.reservation.test_hot_rows import time_out
+from tests.reservation.test_hot_rows import patient, time_out
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -284,7 +284,7 @@ def test_wait_has_the_limit_of_a_booking(wait_for, join, held, event, people, se
 
     with transaction.atomic():
         Event.objects.filter(pk=event.pk).lock()
-        [outcome] = race([call])
+        [outcome] = race([partial(patient, call)])
 
     assert outcome.__cause__.sqlstate == "55P03"
     assert_balanced()
