@@ -281,12 +281,16 @@ def test_order_is_total(api, routes, alice, event_of):
         assert [event["id"] for event in found] == [event.pk for event in events]
 
 
+# On PostgreSQL, one statement counts the events and reads the page (event/fast.py).
+QUERIES_OF_FIRST_PAGE = 1 if connection.vendor == "postgresql" else 2
+
+
 def test_queries_do_not_grow_with_the_rows(api, routes, alice, bob, carol, event_of, django_assert_num_queries):
     event_of(alice)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(QUERIES_OF_FIRST_PAGE):
         api.get(routes.events)
 
     Reservation.objects.book(user=carol, event_id=event_of(bob).pk)
     event_of(carol)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(QUERIES_OF_FIRST_PAGE):
         api.get(routes.events)
