@@ -1,8 +1,8 @@
 """The waiting lists of full events: joining, leaving, and how the first people in line get the freed seats.
 
-Whoever frees seats turns the oldest places into reservations, in the same transaction and under the event's lock,
-before a seat is counted as free. So a free seat implies that nobody waits, and a booking needs no further check. Nobody
-has both a reservation and a place. The order of a list is that of the ids. All code locks the event's row before it
+The transaction that frees seats turns the oldest places into reservations, under the event's lock, before a seat is
+counted as free. So a free seat implies that nobody waits, and a booking needs no further check. Nobody has both a
+reservation and a place. The order of a list is that of the ids. All code locks the event's row before it
 changes places, and locks several events in the order of their ids.
 """
 

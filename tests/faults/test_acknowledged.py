@@ -117,7 +117,7 @@ def test_no_acknowledged_seat_is_lost(tmp_path):
 
         acknowledged = {(name, event): held for name in running for event, held in running[name].result().items()}
         rows = kept["waitlist"] | kept["reservations"]
-        # Whoever was acknowledged a place has it, or has a seat.
+        # An acknowledged place may have become a seat.
         lost = {
             pair: held
             for pair, held in acknowledged.items()

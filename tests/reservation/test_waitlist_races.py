@@ -62,7 +62,7 @@ def test_joining_while_the_last_holder_cancels(alice, bob, carol, event_of, join
 
     assert outcomes(responses[1:]) == {204: 1}
     assert outcomes(responses[:1]).keys() <= {201, "seats_available"}
-    # Whoever joined in time has the seat.
+    # If Carol joined in time, she has the seat.
     assert holders(event) == ["carol"][: responses[0].status_code == 201]
     assert line(event) == []
     assert_balanced()
