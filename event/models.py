@@ -311,7 +311,9 @@ class EventManager(EventManagerFromQuerySet["Event"]):
     def free_seats(
         self, seats: Mapping[int, int], capacities: Mapping[int, int | None] | None = None
     ) -> dict[int, Freed]:
-        """Free this many seats at each of these events, by id. Every way to free seats ends here.
+        """Free this many seats at each of these events, by id.
+
+        Every way to free seats ends here, except ``free_seat`` while nobody waits.
 
         The first people on the waiting list get the seats. The remaining seats are free. ``capacities`` are the new
         capacities, if the events are resized. If one becomes smaller, its number of seats is negative. The caller must
