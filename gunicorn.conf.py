@@ -53,6 +53,8 @@ forwarder_headers = ""
 # In bytes. Large enough that a query parameter with 5,000 digits reaches Django, which returns 400 for it.
 limit_request_line = 8190
 control_socket_disable = True
+# The parser that the tests run with. "auto" would use gunicorn_h1c if it happens to be installed.
+http_parser = "python"
 # One listening socket per worker: the kernel distributes connections among them. With a shared socket, one worker
 # could accept a whole burst of connections.
 reuse_port = True

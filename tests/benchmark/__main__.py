@@ -149,6 +149,8 @@ class Dataset:
         from django.db import connection
 
         with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0")
+            connection.connection.wait_timeout = None
             cursor.execute("VACUUM ANALYZE")
             cursor.execute("CHECKPOINT")
 
@@ -272,6 +274,25 @@ def run_pgbench(cluster: Cluster, workload: Workload, stage: Dataset, seconds: i
     return Run(float(tps))
 
 
+def start(stack: ExitStack) -> tuple[Cluster, Path]:
+    """Start a database server, and Django in this process. Returns the server and a temporary directory."""
+    cluster = Cluster()
+    stack.callback(cluster.remove)
+    # Durable commits. Autovacuum and checkpoints must not happen during a run.
+    cluster.start(fsync="on", shared_buffers="1GB", max_wal_size="4GB", autovacuum="off")
+    for name in SETTINGS:
+        os.environ.pop(name, None)
+    os.environ |= {
+        "DATABASE_URL": cluster.url,
+        "SECRET_KEY": "for-the-benchmark-only-for-the-benchmark-only-for-it",
+        "DJANGO_SETTINGS_MODULE": "eventmanagement.settings",
+    }
+    import django
+
+    django.setup()
+    return cluster, Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=3, help="duration of each run in seconds (default: 3)")
@@ -289,22 +310,8 @@ def main() -> None:
     if not shutil.which("wrk"):
         sys.exit("wrk is not on the PATH. Install it, for example with: apt-get install wrk")
 
-    cluster = Cluster()
     with ExitStack() as stack:
-        stack.callback(cluster.remove)
-        # Durable commits. Autovacuum and checkpoints must not happen during a run.
-        cluster.start(fsync="on", shared_buffers="1GB", max_wal_size="4GB", autovacuum="off")
-        for name in SETTINGS:
-            os.environ.pop(name, None)
-        os.environ |= {
-            "DATABASE_URL": cluster.url,
-            "SECRET_KEY": "for-the-benchmark-only-for-the-benchmark-only-for-it",
-            "DJANGO_SETTINGS_MODULE": "eventmanagement.settings",
-        }
-        import django
-
-        django.setup()
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        cluster, directory = start(stack)
         results = compare(cluster, stack, directory, options)
     print(table(results))
     if options.picture:

@@ -20,7 +20,14 @@ from eventmanagement.serving.worker import Worker
 from tests.service import GUNICORN, TIMEOUT
 
 # The worker's methods that gunicorn calls, and gunicorn's methods that the worker calls.
-OVERRIDDEN = ["get_thread_pool", "accept", "murder_pending", "murder_keepalived", "_cap_keepalive"]
+OVERRIDDEN = [
+    "get_thread_pool",
+    "accept",
+    "wait_for_and_dispatch_events",
+    "murder_pending",
+    "murder_keepalived",
+    "_cap_keepalive",
+]
 CALLED = ["handle_request", "handle_exit"]
 # In bytes: more than fits into the socket buffers of both sides, so that the event loop has to send the rest.
 LARGE = 20_000_000
