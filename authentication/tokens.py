@@ -7,6 +7,7 @@ from typing import TypeVar
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User, update_last_login
 from django.db import IntegrityError, transaction
+from django.http import HttpRequest
 from rest_framework import authentication
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed, ErrorDetail
@@ -42,7 +43,15 @@ class TokenAuthentication(authentication.TokenAuthentication):
     needs a token, the message of the 401 says what is wrong with the header (``explain``).
     """
 
-    def authenticate(self, request: Request) -> tuple[User, Token] | None:
+    # For statements that find the user of the token together with other rows.
+    user_by_token = USER_BY_TOKEN
+
+    def authenticate(self, request: HttpRequest | Request) -> tuple[User, Token] | None:
+        key = self.key_of(request)
+        return None if key is None else self.authenticate_credentials(key)
+
+    def key_of(self, request: HttpRequest | Request) -> str | None:
+        """Return the token in the request's header, or None. Raises AuthenticationFailed if it can't be a token."""
         header = request.META.get("HTTP_AUTHORIZATION", "")
         words = header[:MAX_HEADER_LENGTH].split()
         if not words or words[0].lower() not in SCHEMES:
@@ -53,15 +62,22 @@ class TokenAuthentication(authentication.TokenAuthentication):
             raise AuthenticationFailed(f"The Authorization header has no token. {HEADER_FORMAT}")
         if len(words) > 2:
             raise AuthenticationFailed(f"The token in the Authorization header has spaces. {HEADER_FORMAT}")
-        return self.authenticate_credentials(words[1])
+        key: str = words[1]
+        if len(key) != TOKEN_LENGTH or not TOKEN_PATTERN.fullmatch(key):
+            raise AuthenticationFailed(INVALID_TOKEN)
+        return key
 
     def authenticate_credentials(self, key: str) -> tuple[User, Token]:
-        user = len(key) == TOKEN_LENGTH and TOKEN_PATTERN.fullmatch(key) and USER_BY_TOKEN.first(key=key)
+        user = self.accept(USER_BY_TOKEN.first(key=key))
+        return user, Token(key=key, user=user)
+
+    def accept(self, user: User | None) -> User:
+        """Return the user that a query for the token found. Raises AuthenticationFailed if it may not be used."""
         if not user:
             raise AuthenticationFailed(INVALID_TOKEN)
         if not user.is_active:
             raise AuthenticationFailed("This account is inactive.")
-        return user, Token(key=key, user=user)
+        return user
 
     def explain(self, request: Request) -> ErrorDetail | None:
         """Return what is wrong with a header that ``authenticate`` ignored. None if there is no such header."""

@@ -5,14 +5,14 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import Func, IntegerField, Subquery
+from django.db import connection
+from django.db.models import Func, IntegerField, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from rest_framework.utils.urls import replace_query_param
 
-from event.models import Event
+from event.models import EVENT_BY_ID, Event
 from event.serializers import EventSerializer
-from eventmanagement.api.fast import JSON, FastMixin, NotPlain, json_response, represent
+from eventmanagement.api.fast import JSON, FastMixin, NotPlain, Read, json_response, represent
 from eventmanagement.api.mixins import ConditionalRequestsMixin
 from eventmanagement.api.pagination import PageNumberPagination, count_key, get_count, keep_count
 from eventmanagement.database.queries import CompiledStatement, column_names, select
@@ -24,19 +24,19 @@ class FastEventMixin(FastMixin, ConditionalRequestsMixin):
     def respond_fast(self, request: HttpRequest) -> HttpResponse:
         if request.method != "GET" or connection.vendor != "postgresql":
             raise NotPlain
-        if not (self.authenticate_fast(request) or settings.EVENTS_PUBLIC):
+        if not settings.EVENTS_PUBLIC and self.key_of(request) is None:
             raise NotPlain
-        return self._retrieve_fast() if "pk" in self.kwargs else self._list_fast(request)
+        return self._retrieve_fast(request) if "pk" in self.kwargs else self._list_fast(request)
 
-    def _retrieve_fast(self) -> HttpResponse:
-        try:
-            event = Event.objects.read(self.kwargs["pk"])
-        except Event.DoesNotExist:
-            raise NotPlain from None
-        return self.conditional_response(self.etag(event), lambda: json_response(represent(event, EventSerializer)))
+    def _retrieve_fast(self, request: HttpRequest) -> HttpResponse:
+        rows = EVENT.rows(self, request, event_id=self.kwargs["pk"])
+        if not rows:
+            raise NotPlain
+        row = Row(*rows[0])
+        return self.conditional_response(self.etag(row), lambda: json_response(represent(row, EventSerializer)))
 
     def _list_fast(self, request: HttpRequest) -> HttpResponse:
-        count, rows = first_page()
+        count, rows = self._first_page(request)
         uri = request.build_absolute_uri()
         following = replace_query_param(uri, "page", 2) if count > PageNumberPagination.page_size else None
         return self.conditional_response(
@@ -51,35 +51,35 @@ class FastEventMixin(FastMixin, ConditionalRequestsMixin):
             ),
         )
 
+    def _first_page(self, request: HttpRequest) -> tuple[int, list[Any]]:
+        """Return the number of all events and the first page of them, by one statement."""
+        count = get_count(all_events_key)
+        if count is not None:
+            return count, [Row(*row) for row in PAGE.rows(self, request)]
+        found = COUNTED_PAGE.rows(self, request)
+        count = found[0][-1] if found else 0
+        keep_count(all_events_key, count)
+        return count, [Row(*row[:-1]) for row in found]
+
 
 COUNT = Event.objects.order_by().annotate(count=Func(template="COUNT(*)", output_field=IntegerField())).values("count")
 COLUMNS = column_names(Event)
 Row: Any = namedtuple("Row", COLUMNS)  # type: ignore[misc]  # The model has the names.
 
 
+EVENT = Read(lambda: EVENT_BY_ID.statement)
+PAGE = Read(lambda: _page(Event.objects.values_list(*COLUMNS)), order_by="start_time, found.id")
+# The rows have the number of all events as one more column.
+COUNTED_PAGE = Read(
+    lambda: _page(Event.objects.annotate(count=Subquery(COUNT)).values_list(*COLUMNS, "count")),
+    order_by="start_time, found.id",
+)
+
+
+def _page(events: QuerySet[Event, Any]) -> CompiledStatement:
+    return select(events[: PageNumberPagination.page_size])
+
+
 @cache
 def all_events_key() -> str:
     return count_key(Event.objects.all())
-
-
-def first_page() -> tuple[int, list[Any]]:
-    """Return the number of all events and the first page of them, by one statement."""
-    count = get_count(all_events_key)
-    if count is not None:
-        return count, [Row(*row) for row in page_statement().fetch_all(DEFAULT_DB_ALIAS)]
-    found = counted_page_statement().fetch_all(DEFAULT_DB_ALIAS)
-    count = found[0][-1] if found else 0
-    keep_count(all_events_key, count)
-    return count, [Row(*row[:-1]) for row in found]
-
-
-@cache
-def page_statement() -> CompiledStatement:
-    return select(Event.objects.values_list(*COLUMNS)[: PageNumberPagination.page_size])
-
-
-@cache
-def counted_page_statement() -> CompiledStatement:
-    """Return the statement for the page whose rows have the number of all events as one more column."""
-    counted = Event.objects.annotate(count=Subquery(COUNT))
-    return select(counted.values_list(*COLUMNS, "count")[: PageNumberPagination.page_size])

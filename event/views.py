@@ -86,7 +86,7 @@ class EventViewSet(
 
     def _respond(self, serializer: BaseSerializer[Event], status_code: int = status.HTTP_200_OK) -> Response:
         """Return the event as it has been written, with its ETag."""
-        tag = self.etag(serializer.instance)  # type: ignore[arg-type]  # Not None after save().
+        tag = self.etag(serializer.instance)
         return Response(serializer.data, status_code, headers={"ETag": tag})
 
 

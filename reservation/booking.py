@@ -10,11 +10,11 @@ the order of their ids.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import Expression, F, OuterRef, QuerySet, Subquery
 
 from event.exceptions import EventStarted, SoldOut
 from event.journal import log_promotions, log_seats
@@ -85,21 +85,22 @@ class RefusalReasons(NamedTuple):
             raise SoldOut
 
 
-def objections(user_id: int, event_id: int) -> QuerySet[Event, tuple[int | None, bool, int]]:
+def objections(user_id: int | Expression, event_id: int) -> QuerySet[Event, tuple[int | None, bool, int]]:
     """Return the query for the ``RefusalReasons``: the possible reasons against booking this event for this user."""
     held = Subquery(held_by(user_id).values("pk")[:1])
     state = Event.objects.filter(pk=event_id).order_by().annotate(held=held, has_started=STARTED)
     return state.values_list("held", "has_started", "seats_remaining")
 
 
-def held_by(user_id: int) -> "QuerySet[models.Reservation]":
+def held_by(user_id: int | Expression) -> "QuerySet[models.Reservation]":
     """Return the subquery for the user's reservation of the outer query's event.
 
     ``event_id + 0`` keeps PostgreSQL from using an index on ``event_id``. With statistics from before a rush of
     bookings, it might expect few reservations of the event and read all of them. So it reads the reservations of
     the user, which are few.
     """
-    return models.Reservation.objects.alias(at=F("event_id") + 0).filter(user=user_id, at=OuterRef("pk")).order_by()
+    users: Any = user_id
+    return models.Reservation.objects.alias(at=F("event_id") + 0).filter(user=users, at=OuterRef("pk")).order_by()
 
 
 def cancel(reservation_id: int | None) -> None:

@@ -5,25 +5,27 @@ The event's row is locked for one statement instead of four, and never while Pyt
 how much time that saves. tests/reservation/ tests both.
 """
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Exists, F, Field
+from django.db.models import BooleanField, Exists, F, Field, IntegerField
+from django.db.models.expressions import RawSQL
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.signals import post_save, pre_save
 
-from event.models import EVENT_LOCK_BREAKER, Event
+from event.models import EVENT_LOCK_BREAKER, Event, EventQuerySet
 from eventmanagement.database.postgresql import Prepared
-from eventmanagement.database.queries import CompiledStatement, Parameter, capture, column_names, select
+from eventmanagement.database.queries import CompiledStatement, Parameter, PreparedQuery, capture, column_names, select
 from reservation import booking, models
 from reservation.exceptions import AlreadyReserved
 
 STATEMENT = """
     -- The ORM's conditional update takes the seat. It updates no row if the user is not allowed to book.
-    WITH event AS (
+    WITH {caller} event AS (
         {update}
         RETURNING {event_columns}
     ),
@@ -34,11 +36,14 @@ STATEMENT = """
         RETURNING {reservation_columns}
     )
     -- Returns the reasons against the booking at the start of the statement, the event and the reservation.
-    SELECT objections.*, event.*, reservation.*
-    FROM ({objections}) objections
+    SELECT objections.*, event.*, reservation.* {caller_columns}
+    FROM {from_caller} ({objections}) objections
     LEFT JOIN event ON TRUE
     LEFT JOIN reservation ON TRUE
 """
+# In a statement that finds the user by a token.
+CALLER_ID = RawSQL("(SELECT id FROM caller)", (), output_field=IntegerField())
+CALLER_IS_ACTIVE = RawSQL("EXISTS (SELECT FROM caller WHERE is_active)", (), output_field=BooleanField())
 
 
 def is_supported() -> bool:
@@ -55,20 +60,45 @@ def book_in_one_statement(user: User, event_id: int) -> "models.Reservation | No
     # In autocommit mode the statement is its own transaction. Within a transaction it needs a savepoint, so that a
     # violated constraint does not abort the caller's transaction.
     with nullcontext() if connection.get_autocommit() else transaction.atomic():
-        return _book(user, event_id)
+        row = _execute(statement(), event_id, user_id=user.pk)
+        if row is None:
+            raise Event.DoesNotExist
+        return _reservation(row, user)
 
 
-def _book(user: User, event_id: int) -> "models.Reservation | None":
-    new = models.Reservation(user=user, event_id=event_id)
-    values = {field.attname: field.get_db_prep_save(field.pre_save(new, True), connection) for field in inserted()}
+def book_by_token(
+    users: PreparedQuery[User], key: str, event_id: int
+) -> tuple[User | None, "models.Reservation | None"]:
+    """Try to book for the user of this token, as ``book_in_one_statement``, without a statement to find the user.
+
+    ``users`` is the query for the user of a token. Must not be called in a transaction. Returns the user, and the
+    reservation. The user is None if the token is unknown, or if there is no such event. Books nothing if the user is
+    not active.
+    """
+    row = _execute(statement_by_token(users), event_id, key=key)
+    if row is None:
+        return None, None
+    width = len(users.columns)
+    user = users.instance(row[-width:])
+    return user, _reservation(row[:-width], user) if user.is_active else None
+
+
+def _execute(statement: CompiledStatement, event_id: int, **values: Any) -> tuple[Any, ...] | None:
+    new = models.Reservation(event_id=event_id)
+    values = {
+        field.attname: field.get_db_prep_save(field.pre_save(new, True), connection) for field in inserted()
+    } | values
     with EVENT_LOCK_BREAKER.guard(event_id):
-        row = statement().fetch(connection.alias, **{"event_id": event_id, "user_id": user.pk} | values)
+        row = statement.fetch(connection.alias, event_id=event_id, **values)
         if row and row[0] is not None:
             # Raised inside the guard, so that the breaker stays as it is: this statement did not wait for the event's
             # lock, so it says nothing about that lock.
             raise AlreadyReserved(row[0])
-    if row is None:
-        raise Event.DoesNotExist
+    return row
+
+
+def _reservation(row: tuple[Any, ...], user: User) -> "models.Reservation | None":
+    """Return the reservation that a statement has inserted. Raises the reason if it has not, or returns None."""
     event_columns, reservation_columns = column_names(Event), column_names(models.Reservation)
     objections, event_row, reservation_row = (
         row[:3],
@@ -98,26 +128,47 @@ def inserted() -> list["Field[Any, Any]"]:
 
 @cache
 def statement() -> CompiledStatement:
-    """Return the statement, with the SQL that the ORM compiles for its parts, and its parameters in their order."""
-    quote = connection.ops.quote_name
+    """Return the statement for a user's id, and its parameters in their order."""
     # Placeholder values. They must differ from all other parameters of the compiled SQL.
     ids = {"event_id": -1, "user_id": -2}
-    seats = Event.objects.seats_to_take(ids["event_id"]).filter(~Exists(booking.held_by(ids["user_id"])))
-    update = capture(lambda: seats.move_seats(F("seats_remaining") - 1), connection.alias, **ids)
-    objections = select(booking.objections(**ids), **ids)
-    values = [Parameter(field.attname) for field in inserted()]
+    seats = Event.objects.seats_to_take(ids["event_id"])
+    return _compile(seats, ids["user_id"], ids)
 
-    def names(columns: list[str]) -> str:
+
+@cache
+def statement_by_token(users: PreparedQuery[User]) -> CompiledStatement:
+    """Return the statement for a token, with the user's columns at the end of its row."""
+    ids = {"event_id": -1}
+    seats = Event.objects.seats_to_take(ids["event_id"]).filter(CALLER_IS_ACTIVE)
+    return _compile(seats, CALLER_ID, ids, users.statement)
+
+
+def _compile(
+    seats: EventQuerySet, user_id: Any, ids: dict[str, int], caller: CompiledStatement | None = None
+) -> CompiledStatement:
+    """Return the statement, with the SQL that the ORM compiles for its parts, and its parameters in their order."""
+    quote = connection.ops.quote_name
+    free = seats.filter(~Exists(booking.held_by(user_id)))
+    update = capture(lambda: free.move_seats(F("seats_remaining") - 1), connection.alias, **ids)
+    objections = select(booking.objections(user_id, ids["event_id"]), **ids)
+    values = {field.column: "%s" for field in inserted()} | ({"user_id": CALLER_ID.sql} if caller else {})
+    parameters = [Parameter(field.attname) for field in inserted() if values[field.column] == "%s"]
+
+    def names(columns: Iterable[str]) -> str:
         return ", ".join(map(quote, columns))
 
     sql = STATEMENT.format(
+        caller=f"caller AS MATERIALIZED ({caller.sql})," if caller else "",
+        caller_columns=", caller.*" if caller else "",
+        from_caller="caller CROSS JOIN" if caller else "",
         update=update.sql,
         event_columns=names([field.column for field in Event._meta.concrete_fields]),
         table=quote(models.Reservation._meta.db_table),
         event_id=quote("event_id"),
-        columns=names([field.column for field in inserted()]),
-        values=", ".join("%s" for _ in values),
+        columns=names(values),
+        values=", ".join(values.values()),
         reservation_columns=names([field.column for field in models.Reservation._meta.concrete_fields]),
         objections=objections.sql,
     )
-    return CompiledStatement(Prepared(sql), (*update.parameters, *values, *objections.parameters))
+    of_caller = caller.parameters if caller else ()
+    return CompiledStatement(Prepared(sql), (*of_caller, *update.parameters, *parameters, *objections.parameters))

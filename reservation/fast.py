@@ -2,14 +2,15 @@
 
 import re
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.http import HttpRequest, HttpResponse
 from rest_framework import status
 
 from event.models import Event
 from eventmanagement.api.exceptions import refusal_body
-from eventmanagement.api.fast import JSON, FastMixin, NotPlain, json_response, represent
+from eventmanagement.api.fast import AUTHENTICATOR, JSON, FastMixin, NotPlain, json_response, represent
 from eventmanagement.refusals import Refusal
+from reservation import booking_sql
 from reservation.models import Reservation
 from reservation.serializers import ReservationSerializer
 
@@ -26,14 +27,24 @@ class FastBookingMixin(FastMixin):
         if request.method != "POST" or request.META.get("CONTENT_TYPE") != JSON:
             raise NotPlain
         body = PLAIN_BODY.fullmatch(request.body)
-        user = self.authenticate_fast(request) if body else None
-        if not (body and user):
+        key = self.key_of(request) if body else None
+        if not (body and key):
             raise NotPlain
         try:
-            reservation = Reservation.objects.book(user=user, event_id=int(body[1]))
+            reservation = self._book(request, key, int(body[1]))
         except Refusal as refusal:
             return json_response(refusal_body(refusal), status.HTTP_400_BAD_REQUEST)
         except (Event.DoesNotExist, IntegrityError):
-            # There is no such event, or the user has just been deleted.
+            # There is no such event, the user has just been deleted, or a second booking of the same user was faster.
             raise NotPlain from None
         return json_response(represent(reservation, ReservationSerializer), status.HTTP_201_CREATED)
+
+    def _book(self, request: HttpRequest, key: str, event_id: int) -> Reservation:
+        users = AUTHENTICATOR.user_by_token
+        if not booking_sql.is_supported() or not connection.get_autocommit():
+            user = self.accept_fast(request, users.first(key=key))
+            return Reservation.objects.book(user=user, event_id=event_id)
+        found, reservation = booking_sql.book_by_token(users, key, event_id)
+        user = self.accept_fast(request, found)
+        # Without a reservation and without a reason against it, what prevented it is over. Try again.
+        return reservation or Reservation.objects.book(user=user, event_id=event_id)

@@ -27,4 +27,4 @@ def slowly(read: Callable[..., Any]) -> Callable[..., Any]:
 def replace_list(monkeypatch: pytest.MonkeyPatch, function: Callable[[Any], Any]) -> None:
     """Call the function instead of the first query for a list of events, in REST framework's way and the fast one."""
     monkeypatch.setattr(EventQuerySet, "count", function)
-    monkeypatch.setattr("event.fast.first_page", lambda: function(None))
+    monkeypatch.setattr("event.fast.FastEventMixin._first_page", lambda view, request: function(None))

@@ -76,8 +76,8 @@ class ConditionalRequestsMixin(RetrieveModelMixin, ListModelMixin, GenericViewSe
         """Return the ETag of a page of a list, with its quotes. A row is an instance, or a tuple with its columns."""
         return self._hash(page, count, (uri, media_type))
 
-    def etag(self, row: Model) -> str:
-        """Return the ETag of a row, with its quotes."""
+    def etag(self, row: Any) -> str:
+        """Return the ETag of a row, with its quotes. The row is an instance, or a tuple with its columns."""
         return self._hash([row])
 
     def check_preconditions(self, row: Model) -> None:

@@ -65,17 +65,26 @@ class PreparedQuery(Generic[ModelT]):
 
     def first(self, **values: Any) -> ModelT | None:
         """Run the query with these values. Returns the row as a model instance, or None."""
-        queryset, fields, statement = self.prepared
-        if connections[queryset.db].vendor != "postgresql":
-            return self.query(**values).only(*fields).first()
-        row = statement.fetch(queryset.db, **values)
-        return None if row is None else queryset.model.from_db(queryset.db, fields, row)
+        if connections[self.queryset.db].vendor != "postgresql":
+            return self.query(**values).only(*self.columns).first()
+        row = self.statement.fetch(self.queryset.db, **values)
+        return None if row is None else self.instance(row)
+
+    def instance(self, row: Sequence[Any]) -> ModelT:
+        """Return the model instance for a row of the statement."""
+        return self.queryset.model.from_db(self.queryset.db, self.columns, row)
 
     @cached_property
-    def prepared(self) -> tuple[QuerySet[ModelT], list[str], CompiledStatement]:
-        queryset = self.query(**self.placeholders).order_by()
-        fields = list(self.fields) or column_names(queryset.model)
-        return queryset, fields, select(queryset.values_list(*fields), **self.placeholders)
+    def queryset(self) -> QuerySet[ModelT]:
+        return self.query(**self.placeholders).order_by()
+
+    @cached_property
+    def columns(self) -> list[str]:
+        return list(self.fields) or column_names(self.queryset.model)
+
+    @cached_property
+    def statement(self) -> CompiledStatement:
+        return select(self.queryset.values_list(*self.columns), **self.placeholders)
 
 
 @cache

@@ -6,6 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from eventmanagement.api.fast import AUTHENTICATOR
+from reservation import booking_sql
 from reservation.models import Reservation, WaitlistEntry
 from tests.ledger import begin, sell_out
 
@@ -18,12 +20,13 @@ RESERVATION = "FROM reservation_reservation"
 # The query for the reason of a failed booking: existing reservation, event started, no seats left.
 REASON = f"{RESERVATION}, {EVENT}"
 if connection.vendor == "postgresql":
-    BOOK = [f"UPDATE event_event, {RESERVATION}, INSERT INTO reservation_reservation, {REASON}"]
+    # One statement finds the user of the token and books.
+    BOOK = [f"{TOKEN}, UPDATE event_event, {RESERVATION}, INSERT INTO reservation_reservation, {REASON}"]
     REFUSED = DOUBLED = BOOK
 else:
     INSERT = ["INSERT INTO reservation_reservation", RESERVATION]
-    BOOK = [REASON, "BEGIN", "UPDATE event_event", EVENT, *INSERT, "COMMIT"]
-    REFUSED = DOUBLED = [REASON]
+    BOOK = [TOKEN, REASON, "BEGIN", "UPDATE event_event", EVENT, *INSERT, "COMMIT"]
+    REFUSED = DOUBLED = [TOKEN, REASON]
 PLACE = "FROM reservation_waitlistentry"
 # The query for the reason against joining: existing reservation, existing place, event started, free seats.
 JOINING = f"{RESERVATION}, {PLACE}, {EVENT}"
@@ -39,6 +42,9 @@ def outline(sql):
 def asked(as_user, bob, routes):
     """Send a request as bob, and return the outlines of its statements."""
     client = as_user(bob)
+    if connection.vendor == "postgresql":
+        # Compiled once, and its compilation shows up among the queries.
+        booking_sql.statement_by_token(AUTHENTICATOR.user_by_token)
 
     def ask(method, address, body=None):
         with CaptureQueriesContext(connection) as queries:
@@ -54,25 +60,25 @@ def book(asked, routes, event):
 
 
 def test_booked(book):
-    assert book() == [TOKEN, *BOOK]
+    assert book() == BOOK
 
 
 def test_sold_out(book, event):
     sell_out(event)
 
-    assert book() == [TOKEN, *REFUSED]
+    assert book() == REFUSED
 
 
 def test_started(book, event):
     begin(event)
 
-    assert book() == [TOKEN, *REFUSED]
+    assert book() == REFUSED
 
 
 def test_already_reserved(book):
     book()
 
-    assert book() == [TOKEN, *DOUBLED]
+    assert book() == DOUBLED
 
 
 def test_cancelled(asked, book, bob, routes):

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection
 from django.test import override_settings
@@ -18,9 +19,11 @@ from event.models import Event
 from event.serializers import EventSerializer
 from eventmanagement.api import fast
 from eventmanagement.api.fast import FastMixin, represent
+from reservation import booking_sql
 from reservation.fast import FastBookingMixin
 from reservation.models import Reservation
 from reservation.serializers import ReservationSerializer
+from tests.ledger import assert_balanced
 
 LINE_SEPARATOR = "\u2028"
 
@@ -168,6 +171,11 @@ def post(api, body, content_type="application/json", **headers):
 PLAIN_BODIES = ['{"event_id":%d}', ' {\t"event_id" :\r\n%d } ']
 
 
+# Without a surrounding transaction, one statement books and finds the user.
+IN_ONE_STATEMENT = pytest.mark.django_db(transaction=True)
+
+
+@IN_ONE_STATEMENT
 @pytest.mark.parametrize("body", PLAIN_BODIES)
 def test_booking_is_the_same(bob, event, sign_in, fast_responses, without_fast_way, body):
     api = APIClient(**sign_in)
@@ -200,6 +208,7 @@ def hold(event, alice):
     Reservation.objects.book(user=Token.objects.get().user, event_id=event.pk)
 
 
+@IN_ONE_STATEMENT
 @pytest.mark.parametrize("prevent", [sell_out, start, hold])
 def test_refusal_is_the_same(alice, event, sign_in, fast_responses, without_fast_way, prevent):
     prevent(event, alice)
@@ -274,9 +283,26 @@ def test_unusual_headers_are_left_to_rest_framework(
     )
 
 
+@IN_ONE_STATEMENT
+@pytest.mark.parametrize("change", [{"is_active": False}, None])
+def test_user_who_may_not_book(bob, event, sign_in, fast_responses, change):
+    if change:
+        User.objects.filter(pk=bob.pk).update(**change)
+    else:
+        Token.objects.all().delete()
+
+    response = post(APIClient(**sign_in), PLAIN_BODIES[0] % event.pk)
+
+    assert response.status_code == 401
+    assert not fast_responses
+    assert not Reservation.objects.exists()
+    assert_balanced()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_user_who_is_deleted_meanwhile_is_left_to_rest_framework(bob, event, sign_in, fast_responses, monkeypatch):
-    monkeypatch.setattr(fast.AUTHENTICATOR, "authenticate", lambda request: (bob, None))
+    monkeypatch.setattr(booking_sql, "is_supported", lambda: False)
+    monkeypatch.setattr(fast.AUTHENTICATOR, "accept", lambda found: bob)
     bob_id = bob.pk
     bob.delete()
     bob.pk = bob_id

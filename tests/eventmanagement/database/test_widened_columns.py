@@ -185,7 +185,7 @@ def test_statement_outside_a_transaction_is_planned_once(event, planned):
 
 
 def test_statement_within_a_transaction_is_planned_each_time(event, planned):
-    _, _, statement = EVENT_BY_ID.prepared
+    statement = EVENT_BY_ID.statement
     assert isinstance(statement.sql, Prepared)
 
     with transaction.atomic():
