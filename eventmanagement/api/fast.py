@@ -40,11 +40,16 @@ class NotPlain(Exception):
 class FastMixin(APIView):
     """Lets a view respond to a plain request with ``respond_fast``. REST framework handles all other requests.
 
-    A request is plain if it accepts JSON, has no query string, and ``respond_fast`` does not raise NotPlain.
+    A request is plain if its path allows the method, it accepts JSON, it has no query string, and ``respond_fast`` does
+    not raise NotPlain.
     """
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not request.META.get("QUERY_STRING") and request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", JSON):
+        if (
+            request.method in self.allowed_methods
+            and not request.META.get("QUERY_STRING")
+            and request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", JSON)
+        ):
             with suppress(NotPlain):
                 response = self.respond_fast(request)
                 for name, value in self.default_response_headers.items():

@@ -299,6 +299,14 @@ def test_user_who_may_not_book(bob, event, sign_in, fast_responses, change):
     assert_balanced()
 
 
+def test_path_of_a_reservation_does_not_book(event, sign_in, fast_responses):
+    response = APIClient(**sign_in).post("/api/reservations/1/", {"event_id": event.pk})
+
+    assert response.status_code == 405
+    assert not fast_responses
+    assert not Reservation.objects.exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_user_who_is_deleted_meanwhile_is_left_to_rest_framework(bob, event, sign_in, fast_responses, monkeypatch):
     monkeypatch.setattr(booking_sql, "is_supported", lambda: False)
