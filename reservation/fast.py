@@ -3,7 +3,7 @@
 import re
 
 from django.db import IntegrityError, connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import status
 
 from event.models import Event
@@ -26,7 +26,10 @@ class FastBookingMixin(FastMixin):
     def respond_fast(self, request: HttpRequest) -> HttpResponse:
         if request.method != "POST" or request.META.get("CONTENT_TYPE") != JSON:
             raise NotPlain
-        body = PLAIN_BODY.fullmatch(request.body)
+        try:
+            body = PLAIN_BODY.fullmatch(request.body)
+        except UnreadablePostError:
+            raise NotPlain from None
         key = self.key_of(request) if body else None
         if not (body and key):
             raise NotPlain

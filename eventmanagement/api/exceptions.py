@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError
 from django.http import UnreadablePostError
+from django.http.request import RawPostDataException
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, NotAuthenticated, ParseError, Throttled
 from rest_framework.request import Request
@@ -46,7 +47,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = NotAuthenticated()
     elif isinstance(error, NotAuthenticated):
         error.detail = _what_is_wrong_with_header(context["request"]) or error.detail
-    elif isinstance(error, UnreadablePostError):
+    elif isinstance(error, UnreadablePostError | RawPostDataException):
+        # Django raises RawPostDataException at a second attempt to read the body.
         error = ParseError("The request body could not be read.")
     response = rest_framework_handler(error, context)
     if response is None:

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from io import BytesIO
 
 import pytest
 from django.contrib.auth.models import User
@@ -297,6 +298,22 @@ def test_user_who_may_not_book(bob, event, sign_in, fast_responses, change):
     assert not fast_responses
     assert not Reservation.objects.exists()
     assert_balanced()
+
+
+@pytest.mark.parametrize("is_signed_in", [True, False])
+def test_incomplete_body_is_the_same(event, sign_in, without_fast_way, is_signed_in):
+    class Gone(BytesIO):
+        def read(self, size=-1):
+            raise OSError("gone")
+
+    api = APIClient(**(sign_in if is_signed_in else {}))
+    body = {"data": "{}", "content_type": "application/json", "wsgi.input": Gone()}
+
+    quick = api.generic("POST", "/api/reservations/", **body)
+    without_fast_way()
+
+    assert quick.status_code == (400 if is_signed_in else 401)
+    assert essence(quick) == essence(api.generic("POST", "/api/reservations/", **body))
 
 
 def test_path_of_a_reservation_does_not_book(event, sign_in, fast_responses):
