@@ -104,7 +104,7 @@ class StartFilter(admin.SimpleListFilter):
 @admin.register(Event)
 class EventAdmin(ModelAdmin):
     form = EventAdminForm
-    list_display = ["title", "start_time", "booked", "organizer"]
+    list_display = ["title", "start_time", "booked", "people_waiting", "organizer"]
     list_select_related = ["organizer"]
     list_filter = [SeatsFilter, StartFilter]
     search_fields = ["title", "description", "organizer__username"]
@@ -113,11 +113,11 @@ class EventAdmin(ModelAdmin):
     # The full count would need a second COUNT query over the whole table.
     show_full_result_count = False
     autocomplete_fields = ["organizer"]
-    readonly_fields = ["booked", "seats_remaining"]
+    readonly_fields = ["booked", "seats_remaining", "people_waiting"]
     fieldsets = [
         (None, {"fields": ["title", "description", "organizer"]}),
         ("Times", {"fields": ["show_time", "start_time", "end_time"]}),
-        ("Seats", {"fields": ["capacity", "booked", "seats_remaining"]}),
+        ("Seats", {"fields": ["capacity", "booked", "seats_remaining", "people_waiting"]}),
     ]
 
     class Media:
@@ -126,6 +126,11 @@ class EventAdmin(ModelAdmin):
     @admin.display(description="booked", ordering=Cast("seats_remaining", FloatField()) / F("capacity") * -1)
     def booked(self, event: Event) -> SafeString | str:
         return self.get_empty_value_display() if event.pk is None else booked_bar(event)
+
+    @admin.display(description="waiting", ordering="waiting")
+    def people_waiting(self, event: Event) -> int | None:
+        # A new event has the default of the database, which is not known here.
+        return None if event.pk is None else event.waiting
 
     def label(self, event: Event) -> str:
         return event_label(event)

@@ -7,12 +7,14 @@ changes places, and locks several events in the order of their ids.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery, Window
+from django.db.models import Case, Count, Exists, F, OuterRef, QuerySet, Subquery, Value, When, Window
 from django.db.models.functions import RowNumber
 from django.dispatch import receiver
 
@@ -23,6 +25,9 @@ from eventmanagement.database.errors import Unavailable
 from reservation import models
 from reservation.booking import BATCH_SIZE, MAX_ATTEMPTS, batches, held_by
 from reservation.exceptions import AlreadyLeft, AlreadyReserved, AlreadyWaiting
+
+# Where ``promote`` adds its promotions, within a block of ``collect_promotions``.
+_COLLECTED: ContextVar[dict[int, list[Promotion]] | None] = ContextVar("collected promotions", default=None)
 
 
 def join(user: User, event_id: int) -> "models.WaitlistEntry":
@@ -80,6 +85,35 @@ def reasons_against_joining(user_id: int, event_id: int) -> ReasonsAgainstJoinin
 def _place_of(user_id: int) -> "QuerySet[models.WaitlistEntry]":
     """Return the subquery for the user's place at the outer query's event. See ``held_by`` for ``event_id + 0``."""
     return models.WaitlistEntry.objects.alias(at=F("event_id") + 0).filter(user=user_id, at=OuterRef("pk")).order_by()
+
+
+def set_positions(places: "Sequence[models.WaitlistEntry]") -> None:
+    """Set the ``position`` of each of these places, for example those of a page, with one query.
+
+    Counts the people between a place and the previous one of the same event in ``places``. So each waiting list is read
+    once, up to the last of these places. ``with_positions`` would read it once for each place. The position of a place
+    that no longer exists is None.
+    """
+    after: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for place in sorted(places, key=lambda place: place.pk):
+        after[place.pk] = last.get(place.event_id, 0)
+        last[place.event_id] = place.pk
+    if not after:
+        return
+    line = models.WaitlistEntry.objects.filter(
+        event=OuterRef("event"), pk__gt=OuterRef("after"), pk__lte=OuterRef("pk")
+    )
+    number = Subquery(line.order_by().values("event").annotate(number=Count("pk")).values("number"))
+    rows = models.WaitlistEntry.objects.filter(pk__in=after).order_by("pk")
+    rows = rows.annotate(after=Case(*(When(pk=pk, then=Value(previous)) for pk, previous in after.items())))
+    positions: dict[int, int] = {}
+    ahead: Counter[int] = Counter()
+    for pk, event_id, people in rows.annotate(people=number).values_list("pk", "event_id", "people"):
+        ahead[event_id] += people
+        positions[pk] = ahead[event_id]
+    for place in places:
+        place.position = positions.get(place.pk)  # type: ignore[assignment]  # None only here.
 
 
 def leave(entry_id: int | None) -> None:
@@ -149,7 +183,22 @@ def promote(seats: Mapping[int, int], **kwargs: Any) -> dict[int, Handover]:
             # With fewer places than asked for, this was the end of the list.
             if not left[event_id] or found[event_id] < number:
                 del left[event_id]
+    collected = _COLLECTED.get()
+    if collected is not None:
+        for event_id, promotions in promoted.items():
+            collected.setdefault(event_id, []).extend(promotions)
     return {event_id: Handover(promoted[event_id], closed[event_id]) for event_id in closed}
+
+
+@contextmanager
+def collect_promotions() -> Iterator[dict[int, list[Promotion]]]:
+    """Collect the promotions of this thread within the block, by the event's id. A rollback does not remove them."""
+    collected: dict[int, list[Promotion]] = {}
+    token = _COLLECTED.set(collected)
+    try:
+        yield collected
+    finally:
+        _COLLECTED.reset(token)
 
 
 def _upcoming_with_waiting_list(seats: Mapping[int, int]) -> dict[int, int]:

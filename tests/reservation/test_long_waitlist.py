@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, transaction
 
 from reservation.models import WaitlistEntry
+from reservation.waitlist import set_positions
 from tests.ledger import assert_balanced, book
 
 pytestmark = [
@@ -102,6 +103,17 @@ def test_own_places(as_user, routes, event):
     assert response["results"][0]["position"] == PLACES
     assert cheap.rows <= 5
     assert dear.rows <= PLACES + 5
+
+
+def test_positions_of_a_page_in_the_admin(event):
+    places = list(WaitlistEntry.objects.order_by("pk")[PLACES - 100 :])
+
+    with cost_of("positions of the last page in the admin") as cost:
+        set_positions(places)
+
+    assert [place.position for place in places] == list(range(PLACES - 99, PLACES + 1))
+    # The list is read once, and the places of the page are found with an index or by another scan.
+    assert cost.rows <= 2 * PLACES + 200
 
 
 def test_joining(as_user, carol, routes, event):

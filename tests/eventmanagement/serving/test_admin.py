@@ -6,13 +6,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from event.models import Event, EventQuerySet
-from reservation.models import Reservation
 from tests.admin import delete_selected
 from tests.database import slowly
+from tests.ledger import book, wait
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such limit")
 
-LISTS = ["/admin/event/event/", "/admin/reservation/reservation/", "/admin/auth/user/"]
+MODELS = ["event/event", "reservation/reservation", "reservation/waitlistentry", "auth/user"]
+LISTS = [f"/admin/{model}/" for model in MODELS]
 AUTOCOMPLETE = "/admin/autocomplete/"
 SIX, SEVEN = "a b c d e f", "a b c d e f g"
 
@@ -20,8 +21,9 @@ SIX, SEVEN = "a b c d e f", "a b c d e f g"
 @pytest.fixture
 def found(boss, bob, alice, event_of):
     """Search a list for words that occur in every row."""
-    event = event_of(alice, title="a b c d e f g", description="x" * 300)
-    Reservation.objects.book(user=bob, event_id=event.pk)
+    event = event_of(alice, title="a b c d e f g", description="x" * 300, capacity=1)
+    book(event, bob)
+    wait(event, alice)
     User.objects.update(first_name="a b c d e f g", last_name="x" * 150)
     bob.email = "a-b-c-d-e-f-g@example.org"
     bob.save()
