@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from event.models import Event
 from reservation.management.commands import seed_demo
-from reservation.models import Reservation
+from reservation.models import Reservation, WaitlistEntry
 from tests.conftest import LONG
 from tests.ledger import assert_balanced
 from tests.openapi import operation
@@ -35,8 +35,17 @@ def test_demo_events_are_realistic():
     assert events.filter(seats_remaining=0).count() >= 3
     assert events.filter(seats_remaining__gt=0, seats_remaining__lte=F("capacity") / 10).count() >= 3
     assert events.filter(seats_remaining=F("capacity")).exists()
+    assert events.filter(waiting__gt=0).count() >= 3
+    assert events.filter(seats_remaining=0, waiting=0).exists()
     assert events.values("organizer").distinct().count() == 6
     assert_balanced()
+
+
+def test_output_has_the_numbers():
+    output = seed()
+
+    numbers = [Event.objects.count(), Reservation.objects.count(), WaitlistEntry.objects.count()]
+    assert "{} events, {} seats booked, {} people waiting.".format(*numbers) in output
 
 
 @pytest.mark.django_db(transaction=True, reset_sequences=True)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from event.models import Event
 from eventmanagement.database.commands import usable_database
-from reservation.models import Reservation
+from reservation.models import Reservation, WaitlistEntry
 
 # The command recognizes existing demo data by this email address.
 ADMIN, ADMIN_EMAIL = "admin", "admin@demo.example"
@@ -44,12 +44,13 @@ EVENT_TEMPLATES = [
     ("Chess tournament", "Seven rounds, Swiss system, all levels.", 13, 5, 24),
 ]
 PLACES = ["at the harbour", "in the old mill", "on the roof", "in the library", "in the garden"]
-# The share of booked seats of each event; 1 means sold out. The list is repeated. The first event has seats left,
-# because the example in Swagger UI books the event with id 1.
-BOOKED_SHARES = [0.4, 0.9, 0.15, 0.7, 0.05, 1, 0.5, 0.95, 0, 0.3, 0.6, 1]
+# How many people want a seat at each event, as a share of its capacity: with 1 it is sold out, and with more, some are
+# on the waiting list. These shares are repeated. The first event has seats left, because the example in Swagger UI
+# books the event with id 1.
+WANTED_SHARES = [0.4, 0.9, 0.15, 0.7, 0.05, 1.1, 0.5, 0.95, 0, 0.3, 0.6, 1]
 
 DAYS_AHEAD = 120
-# Events after this many get no reservations, so that a large --events stays fast.
+# Events after this many get no reservations and no waiting list, so that a large --events stays fast.
 MAX_BOOKED_EVENTS = 1000
 # Events per transaction.
 BATCH_SIZE = 100
@@ -80,8 +81,8 @@ class Command(BaseCommand):
         except IntegrityError:
             raise CommandError("Another process is adding the demo data right now.") from None
         with quiet("event.seats"):
-            seats = fill(people, count)
-        self.stdout.write(self.style.SUCCESS(f"{count} events, {seats} seats booked."))
+            seats, waiting = fill(people, count)
+        self.stdout.write(self.style.SUCCESS(f"{count} events, {seats} seats booked, {waiting} people waiting."))
         self.stdout.write(f"Admin account: {ADMIN}, password: {password}")
 
 
@@ -123,12 +124,12 @@ def create_people(password: str) -> dict[str, User]:
     return {user.username: user for user in [admin, *created]}
 
 
-def fill(people: dict[str, User], count: int) -> int:
-    """Create the events and book seats with ``book()``. Returns the number of booked seats."""
+def fill(people: dict[str, User], count: int) -> tuple[int, int]:
+    """Create the events, book seats, and fill waiting lists. Returns the numbers of booked seats and waiting people."""
     organizers = [people[name] for name in ORGANIZERS]
     guests = [user for name, user in people.items() if name not in ORGANIZERS]
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    booked = 0
+    booked = waiting = 0
     # disable=None hides the progress bar if the output is not a terminal.
     with tqdm(total=count, unit=" events", disable=None) as progress:
         for first in range(0, count, BATCH_SIZE):
@@ -140,16 +141,21 @@ def fill(people: dict[str, User], count: int) -> int:
                     for number in numbers
                 )
                 for number, event in zip(numbers, events, strict=True):
-                    seats = (
-                        round(event.capacity * BOOKED_SHARES[number % len(BOOKED_SHARES)])
+                    wanted = (
+                        round(event.capacity * WANTED_SHARES[number % len(WANTED_SHARES)])
                         if number < MAX_BOOKED_EVENTS
                         else 0
                     )
-                    for seat in range(seats):
-                        Reservation.objects.book(user=guests[(number * 7 + seat) % len(guests)], event_id=event.pk)
-                    booked += seats
+                    for nth in range(wanted):
+                        guest = guests[(number * 7 + nth) % len(guests)]
+                        if nth < event.capacity:
+                            Reservation.objects.book(user=guest, event_id=event.pk)
+                        else:
+                            WaitlistEntry.objects.join(user=guest, event_id=event.pk)
+                    booked += min(wanted, event.capacity)
+                    waiting += max(wanted - event.capacity, 0)
                     progress.update()
-    return booked
+    return booked, waiting
 
 
 def planned(number: int, day: datetime, organizers: list[User]) -> Event:
