@@ -154,12 +154,15 @@ def log_promotions(request: HttpRequest, promotions: Mapping[int, Sequence[Promo
 
 
 def got_seats(names: Sequence[str], number: int) -> str:
-    """Return the sentence that these people got seats. ``number`` includes people who are not named."""
+    """Return the sentence that these people got seats. ``number`` includes people who are not named.
+
+    It does not begin with a username, because Django capitalizes the first letter of a message.
+    """
     if number == 1:
-        return f"{names[0]} got the seat from the waiting list."
+        return f"The seat went to {names[0]} from the waiting list."
     rest = number - len(names)
     first, last = (names, f"{rest} more") if rest else (names[:-1], names[-1])
-    return f"{', '.join(first)} and {last} got seats from the waiting list."
+    return f"Seats went to {', '.join(first)} and {last} from the waiting list."
 
 
 class ReservationAdminForm(forms.ModelForm):
@@ -195,26 +198,9 @@ class WaitlistEntryAdminForm(ReservationAdminForm):
         return WaitlistEntry.objects.join(user=user, event_id=event_id)
 
 
-class UpcomingFilter(admin.SimpleListFilter):
-    title = "event"
-    parameter_name = "when"
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        return [("upcoming", "Not over"), ("over", "Over")]
-
-    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        match self.value():
-            case "upcoming":
-                return rows.filter(event__end_time__gt=Now())
-            case "over":
-                return rows.filter(event__end_time__lte=Now())
-        return rows
-
-
 class SeatAdmin(ModelAdmin):
     """The base class for reservations and for places on waiting lists. They are created and deleted, never changed."""
 
-    list_filter = [UpcomingFilter]
     list_select_related = ["event", "user"]
     search_fields = ["event__title", "user__username", "user__email"]
     date_hierarchy = "event__start_time"
@@ -328,6 +314,22 @@ class ReservationAdmin(PromotionsMixin, SeatAdmin):
         return delete_selected(self, request, reservations)
 
 
+class UpcomingFilter(admin.SimpleListFilter):
+    title = "event"
+    parameter_name = "when"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        return [("upcoming", "Not over"), ("over", "Over")]
+
+    def queryset(self, request: HttpRequest, places: QuerySet[WaitlistEntry]) -> QuerySet[WaitlistEntry]:
+        match self.value():
+            case "upcoming":
+                return places.filter(event__end_time__gt=Now())
+            case "over":
+                return places.filter(event__end_time__lte=Now())
+        return places
+
+
 class WaitlistChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -341,6 +343,7 @@ class WaitlistEntryAdmin(SeatAdmin):
 
     form = WaitlistEntryAdminForm
     list_display = ["user", "event", "position", "event_starts", "created_at"]
+    list_filter = [UpcomingFilter]
     readonly_fields = ["event_starts", "position"]
     shown_fields = ["position", "created_at"]
     delete_verb = "remove"
