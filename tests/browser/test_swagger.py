@@ -7,8 +7,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from eventmanagement.api.openapi import OPERATIONS
-from reservation.models import Reservation
+from reservation.models import Reservation, WaitlistEntry
 from tests.browser.conftest import LAPTOP, PHONE
+from tests.ledger import assert_balanced, book
 
 SWAGGER = "/docs/swagger/"
 
@@ -31,6 +32,12 @@ def execute(page: Page, operation: str, **parameters: str) -> Locator:
     response = block.locator(".live-responses-table .response")
     expect(response).to_be_visible()
     return response
+
+
+def send(page: Page, operation: str, text: str) -> Locator:
+    """Execute an operation with this request body, and return the row of the response."""
+    opened(page, operation).locator("textarea").fill(text)
+    return execute(page, operation)
 
 
 def body(response: Locator) -> str:
@@ -67,6 +74,31 @@ def test_newcomer_books_is_refused_a_second_seat_and_cancels(visit, screenshot):
 
     assert not Reservation.objects.exists()
     assert visit.refusals == [400]
+
+
+# The examples refer to the event and the place with id 1.
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
+def test_waiting_user_gets_a_seat_and_leaves_another_list(visit, alice, bob, carol, event_of, as_user, routes):
+    first, second = event_of(alice, capacity=1), event_of(alice, capacity=1)
+    [held, _] = book(first, bob) + book(second, bob)
+    as_user(carol)
+    page = visit.page
+    page.goto(SWAGGER)
+    authorize(page, carol.auth_token.key)
+
+    expect(execute(page, "reservation_create")).to_contain_text('"code": "sold_out"')
+    expect(execute(page, "waitlist_join")).to_contain_text('"position": 1')
+    expect(execute(page, "waitlist_join")).to_contain_text('"code": "already_waiting"')
+    as_user(bob).delete(routes.reservation(held))
+    expect(execute(page, "waitlist_retrieve", id="1")).to_contain_text('"code": "not_found"')
+    expect(execute(page, "reservation_list")).to_contain_text('"from_waitlist": true')
+    expect(send(page, "waitlist_join", '{"event_id": 2}')).to_contain_text('"id": 2')
+    expect(execute(page, "waitlist_leave", id="2")).to_contain_text("204")
+
+    assert Reservation.objects.get(event=first).user == carol
+    assert not WaitlistEntry.objects.exists()
+    assert visit.refusals == [400, 400, 404]
+    assert_balanced()
 
 
 def test_reload_keeps_authorization(visit, bob, as_user):
