@@ -126,9 +126,9 @@ describe(
     post=operation(
         "account_delete",
         "Delete your account",
-        description="Deletes your account, your token and your reservations. Your seats become free. You can't delete "
-        "your account while there are events that you organize, including past ones. A wrong password counts as a "
-        "failed login.",
+        description="Deletes your account, your token, your reservations and your places on waiting lists. Your seats "
+        "go to the people who wait for them, or become free. You can't delete your account while there are events that "
+        "you organize, including past ones. A wrong password counts as a failed login.",
         tags=["Authentication"],
         sends={"password": CREDENTIALS["password"]},
         responses={204: None}

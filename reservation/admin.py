@@ -286,7 +286,7 @@ class ReservationAdmin(PromotionsMixin, SeatAdmin):
     """Books and cancels seats. Unlike in the API, a reservation can be cancelled after the event has started."""
 
     form = ReservationAdminForm
-    list_display = ["user", "event", "event_starts", "created_at", "from_waitlist"]
+    list_display = ["user", "event", "event_starts", "created_at"]
     readonly_fields = ["event_starts"]
     shown_fields = ["created_at", "from_waitlist"]
     delete_verb = "cancel"

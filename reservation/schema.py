@@ -45,7 +45,8 @@ describe(
         "reservation_create",
         "Book a seat",
         description="Books one seat for you at an event that has not started. The event in the response has the "
-        "number of free seats after your booking. If you already have a seat, the error contains the reservation's id.",
+        "number of free seats after your booking. If you already have a seat, the error contains the reservation's id. "
+        "If the event is sold out, you can join its waiting list.",
         tags=TAGS,
         sends={"event_id": 1},
         returns=RESERVATION,
@@ -114,7 +115,8 @@ describe(
         "Join a waiting list",
         description="Adds you to the end of the waiting list of a full event that has not started. When a seat becomes "
         "free, the first in line gets it at once, as a reservation with `from_waitlist`. There is nothing to confirm: "
-        "leave the list if you no longer want the seat.",
+        "leave the list if you no longer want the seat. If you already have a seat or a place, the error contains the "
+        "id of the reservation or of the place.",
         tags=WAITLIST_TAGS,
         sends={"event_id": 1},
         returns=PLACE,

@@ -45,14 +45,15 @@ def test_commands_work(live_server):
     done = subprocess.run(["bash", "-eu", "-c", typed], capture_output=True, text=True, timeout=60)
 
     responses = [json.loads(line) for line in done.stdout.splitlines() if line]
-    signed_up, created, found, booked, again, _, sold_out, booked_after_all = responses
+    signed_up, created, found, booked, again, _, sold_out, waits, held = responses
     assert signed_up["username"] == "olga"
     assert found["results"] == [created]
     assert booked["event"]["seats_remaining"] == 0
     assert again["code"] == "already_reserved"
     assert again["reservation"] == booked["id"]
     assert sold_out["code"] == "sold_out"
-    assert booked_after_all["user"] == "late"
+    assert waits["position"] == 1
+    assert [(each["user"], each["from_waitlist"]) for each in held["results"]] == [("late", True)]
     assert Reservation.objects.count() == 1
     assert_balanced()
 
