@@ -230,12 +230,12 @@ def test_steps_of_the_introduction_open_their_operations(visit):
     page = visit.page
     page.goto(SWAGGER)
     links = page.locator(".info a[href^='#/']")
-    expect(links).to_have_count(7)
+    expect(links).to_have_count(8)
 
     for link in links.all():
         _, tag, operation = link.get_attribute("href").split("/")
         link.click()
-        block = page.locator(f"#operations-{tag}-{operation}")
+        block = page.locator(f"#operations-{tag.replace('%20', '_')}-{operation}")
         expect(block).to_have_class(re.compile("is-open"))
         expect(block).to_be_in_viewport()
         expect(page).to_have_url(re.compile(f"#/{tag}/{operation}$"))

@@ -43,7 +43,9 @@ function openOperation(hash) {
   if (!id) return;
   ui.layoutActions.show(["operations-tag", tag], true);
   ui.layoutActions.show(["operations", tag, id], true);
-  requestAnimationFrame(() => document.getElementById(`operations-${tag}-${id}`)?.scrollIntoView());
+  // Swagger UI replaces the spaces of a tag in an element's id.
+  const block = `operations-${tag.replaceAll(" ", "_")}-${id}`;
+  requestAnimationFrame(() => document.getElementById(block)?.scrollIntoView());
 }
 
 addEventListener("hashchange", () => openOperation(location.hash));
