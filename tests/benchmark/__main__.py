@@ -2,7 +2,7 @@
 
 All systems use one temporary PostgreSQL server with durable commits, one after the other: this service, stock REST
 framework (the package ``stock``), and pgbench with the same statements, which is the upper bound of the database.
-wrk sends the requests and checks every response, and the seat ledger must balance after each sale. Absolute numbers
+wrk sends the requests and checks every response, and the seat ledger must balance after each run. Absolute numbers
 depend on the machine; compare the ratios.
 """
 
@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -71,8 +71,11 @@ class Workload:
     name: str
     status: int
     text: str
-    # Writes the requests of one run to a file. Returns the events whose seats the run changes.
+    # Writes the requests of one run to a file. Returns the events whose seats or waiting lists the run changes.
     prepare: Callable[[Path], list[int]]
+    # How many reservations and places on waiting lists each expected response adds or removes.
+    reservations: int = 0
+    places: int = 0
     of_pgbench: bool = False
     # The number of events in the list, not counting the events of the sales.
     events_listed: int = 0
@@ -163,36 +166,83 @@ class Dataset:
         return sale
 
     def sold_out(self, requests: Path) -> list[int]:
-        from reservation.models import Reservation
-
         [event] = self.events(1, capacity=1)
-        Reservation.objects.create(user_id=self.people[0], event_id=event)
+        self.fill(event, self.people[:1], [])
         with requests.open("w") as file:
             for person in self.people[1:]:
                 file.write(line("POST", "/api/reservations/", key(person), f'{{"event_id": {event}}}'))
         return [event]
 
+    def join(self, requests: Path) -> list[int]:
+        """Write one request per user to join the waiting list of a full event."""
+        [event] = self.events(1, capacity=1)
+        self.fill(event, self.people[:1], [])
+        with requests.open("w") as file:
+            for person in self.people[1:]:
+                file.write(line("POST", "/api/waitlist/", key(person), f'{{"event_id": {event}}}'))
+        return [event]
+
+    def cancel(self, are_waiting: bool, requests: Path) -> list[int]:
+        """Write one request per reservation of a full event to cancel it. For each of them, a user may be waiting."""
+        from reservation.models import Reservation
+
+        half = PEOPLE // 2
+        holders, others = self.people[:half], self.people[half:]
+        [event] = self.events(1, capacity=half)
+        self.fill(event, holders, others if are_waiting else [])
+        held = Reservation.objects.filter(event=event).values_list("user_id", "pk")
+        with requests.open("w") as file:
+            for person, reservation in held:
+                file.write(line("DELETE", f"/api/reservations/{reservation}/", key(person)))
+        return [event]
+
+    def fill(self, event: int, holders: list[int], waiting: list[int]) -> None:
+        """Insert reservations and places without taking seats one by one, then set the event's counts."""
+        from django.db.models import F, QuerySet
+
+        from event.models import Event
+        from reservation.models import Reservation, WaitlistEntry
+
+        for model, people in ((Reservation, holders), (WaitlistEntry, waiting)):
+            QuerySet(model).bulk_create((model(event_id=event, user_id=person) for person in people), 1000)
+        QuerySet(Event).filter(pk=event).update(
+            seats_remaining=F("seats_remaining") - len(holders), waiting=len(waiting)
+        )
+
     def reading(self, path: str, requests: Path) -> list[int]:
         requests.write_text(line("GET", path))
         return []
 
-    def reserved(self, events: Iterable[int]) -> int:
-        """Count the reservations, and assert that each event's seats match."""
-        from django.db.models import Count
+    def ledger(self, events: list[int]) -> tuple[int, int]:
+        """Count the reservations and the places on waiting lists, and assert that the counts of each event match.
+
+        In one statement, because the last requests of a run may still be in progress.
+        """
+        from django.db.models import Count, OuterRef, Subquery
+        from django.db.models.functions import Coalesce
 
         from event.models import Event
+        from reservation.models import Reservation, WaitlistEntry
 
-        counted = Event.objects.filter(pk__in=events).annotate(held=Count("reservations"))
+        held, places = (
+            Coalesce(Subquery(rows.values("event").annotate(number=Count("pk")).values("number")), 0)
+            for rows in (
+                model.objects.filter(event=OuterRef("pk")).order_by() for model in (Reservation, WaitlistEntry)
+            )
+        )
+        counted = list(Event.objects.filter(pk__in=events).annotate(held=held, places=places))
         for event in counted:
             assert event.reserved == event.held, f"event {event.pk}: {event.reserved} seats, {event.held} reservations"
-        return sum(event.held for event in counted)
+            assert event.waiting == event.places, f"event {event.pk}: {event.waiting} waiting, {event.places} places"
+            assert not (event.waiting and event.seats_remaining), f"event {event.pk}: people wait beside a free seat"
+        return sum(event.held for event in counted), sum(event.places for event in counted)
 
 
 def ask(service: "Service", workload: Workload, stage: Dataset, seconds: int, directory: Path) -> Run:
     """Run wrk for some seconds. Raises AssertionError if a response or the ledger is wrong."""
     requests = directory / "requests"
     events = workload.prepare(requests)
-    reserved_before = stage.reserved(events)
+    before = stage.ledger(events)
     stage.settle()
     environment = {"BENCH_REQUESTS": str(requests), "BENCH_STATUS": str(workload.status), "BENCH_TEXT": workload.text}
     if workload.status == 304:
@@ -218,12 +268,11 @@ def ask(service: "Service", workload: Workload, stage: Dataset, seconds: int, di
     cpu = cpu_seconds(service.process.pid) - cpu_before
     counted = json.loads(done.stdout.splitlines()[-1])
     assert counted["wrong"] == counted["unanswered"] == 0, f"{workload.name}: {counted}"
-    reserved = stage.reserved(events) - reserved_before
-    if workload.status == 201:
-        # When wrk stops, each connection may have one more request in progress.
-        assert counted["right"] <= reserved <= counted["right"] + CONNECTIONS, f"{reserved} reserved, {counted}"
-    else:
-        assert reserved == 0
+    reservations, places = (after - earlier for after, earlier in zip(stage.ledger(events), before, strict=True))
+    # When wrk stops, each connection may have one more request in progress.
+    executed = range(counted["right"], counted["right"] + CONNECTIONS + 1)
+    changes = {(workload.reservations * number, workload.places * number) for number in executed}
+    assert (reservations, places) in changes, f"{reservations} reservations, {places} places, {counted}"
     right = counted["right"]
     return Run(right / counted["seconds"], cpu * 1000 / right, counted["p50"], counted["p99"])
 
@@ -270,7 +319,7 @@ def run_pgbench(cluster: Cluster, workload: Workload, stage: Dataset, seconds: i
         text=True,
     )
     [tps] = (row.split()[2] for row in done.stdout.splitlines() if row.startswith("tps"))
-    assert stage.reserved(events) > 0
+    assert stage.ledger(events)[0] > 0
     return Run(float(tps))
 
 
@@ -341,9 +390,12 @@ def compare(cluster: Cluster, stack: ExitStack, directory: Path, options: argpar
     booked = '"seats_remaining":'
     page = partial(stage.reading, "/api/events/")
     workloads = [
-        Workload("book, one event", 201, booked, partial(stage.sale, 1), of_pgbench=True),
-        Workload(f"book, {SPREAD} events", 201, booked, partial(stage.sale, SPREAD), of_pgbench=True),
+        Workload("book, one event", 201, booked, partial(stage.sale, 1), reservations=1, of_pgbench=True),
+        Workload(f"book, {SPREAD} events", 201, booked, partial(stage.sale, SPREAD), reservations=1, of_pgbench=True),
         Workload("refuse, sold out", 400, "sold_out", stage.sold_out),
+        Workload("cancel, nobody waits", 204, "", partial(stage.cancel, False), reservations=-1),
+        Workload("cancel, promote", 204, "", partial(stage.cancel, True), places=-1),
+        Workload("join a waiting list", 201, '"position":', stage.join, places=1),
         Workload("read an event", 200, booked, partial(stage.reading, event)),
         Workload("read it, unchanged", 304, "", partial(stage.reading, event)),
         Workload(f"list, {FEW:,} events", 200, booked, page, events_listed=FEW),

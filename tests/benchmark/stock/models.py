@@ -12,6 +12,7 @@ class Event(models.Model):
     show_time = models.DateTimeField(null=True, blank=True)
     capacity = models.IntegerField()
     seats_remaining = models.IntegerField()
+    waiting = models.IntegerField(default=0)
     organizer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
 
     class Meta:
@@ -36,3 +37,18 @@ class Reservation(models.Model):
 
     def __str__(self):
         return f"{self.user} at {self.event}"
+
+
+class WaitlistEntry(models.Model):
+    event = models.ForeignKey(Event, on_delete=models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        managed = False
+        db_table = "reservation_waitlistentry"
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(name="waitlist_once_per_user_and_event", fields=["user", "event"])]
+
+    def __str__(self):
+        return f"{self.user} waits for {self.event}"
