@@ -1,9 +1,10 @@
 """A client connection with non-blocking reads and writes, for the worker's event loop."""
 
+import os
 import socket
 from concurrent.futures import Future
 from enum import Enum, auto
-from typing import Any
+from typing import IO, Any
 
 from gunicorn.http import get_parser
 
@@ -14,6 +15,9 @@ READ_SIZE = 2**16
 # In bytes: the maximum size of the request line and headers together. gunicorn only limits the size of each header
 # and their number, which allows 800 kB.
 MAX_HEAD_SIZE = 2**15
+# In bytes. A file up to this size is copied into the buffer of its response, and a larger one is sent from the disk.
+# A file on disk counts as this many bytes of memory, so the limit on memory also limits the number of open files.
+FILE_BUFFER_SIZE = 2**20
 
 
 class State(Enum):
@@ -45,14 +49,45 @@ class ParserInput:
         return data
 
 
+class FileOnDisk:
+    """A part of a file that is sent without loading it into memory. It stays open after the application closes it."""
+
+    def __init__(self, file: IO[bytes], offset: int, count: int) -> None:
+        self.number = os.dup(file.fileno())
+        self.offset = offset
+        self.left = count
+
+    def send(self, client: socket.socket) -> None:
+        """Send at most FILE_BUFFER_SIZE bytes, so that other clients get their turn. Raises OSError."""
+        sent = os.sendfile(client.fileno(), self.number, self.offset, min(self.left, FILE_BUFFER_SIZE))
+        if not sent:
+            raise OSError("the file has become shorter")
+        self.offset += sent
+        self.left -= sent
+
+    def close(self) -> None:
+        os.close(self.number)
+
+
 class ResponseBuffer:
     """A response buffer that gunicorn uses as its socket, so that no thread waits for a slow client."""
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
+        self.file: FileOnDisk | None = None
 
     def sendall(self, data: bytes) -> None:
+        if self.file:
+            # gunicorn would write this only for a file without a Content-Length.
+            raise ValueError("nothing can follow a file")
         self.chunks.append(data)
+
+    def sendfile(self, file: IO[bytes], offset: int, count: int) -> None:
+        """Add a part of a file as the end of the response. Loads it only if it is small."""
+        if count > FILE_BUFFER_SIZE:
+            self.file = FileOnDisk(file, offset, count)
+        else:
+            self.chunks.append(os.pread(file.fileno(), count, offset))
 
     def send(self, data: bytes) -> int:
         """Discard gunicorn's "100 Continue": the worker has already sent one."""
@@ -70,6 +105,11 @@ class ResponseBuffer:
         data = b"".join(self.chunks)
         self.chunks.clear()
         return data
+
+    def take_file(self) -> FileOnDisk | None:
+        """Return the file that ends the response, and forget it. The caller must close it."""
+        file, self.file = self.file, None
+        return file
 
 
 class Connection:
@@ -100,14 +140,22 @@ class Connection:
         # gunicorn's handle_request uses this attribute as the client's socket.
         self.sock = ResponseBuffer()
         self.unsent = memoryview(b"")
+        # What is sent after ``unsent``.
+        self.file: FileOnDisk | None = None
         self.keeps_alive = False
         # The value of ``held`` that is included in the worker's total.
         self.counted = 0
 
     @property
     def held(self) -> int:
-        """The number of bytes in this connection's buffers."""
-        return len(self.received) + len(self.source.data) + len(self.unsent)
+        """The number of bytes in this connection's buffers. A file on disk counts as FILE_BUFFER_SIZE."""
+        size = len(self.received) + len(self.source.data) + len(self.unsent)
+        return size + (FILE_BUFFER_SIZE if self.file else 0)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a part of the response has not been sent."""
+        return bool(self.unsent) or self.file is not None
 
     def receive(self, limit: int = READ_SIZE) -> bool:
         """Read available data. Returns False if the client has closed its side or the connection failed."""
@@ -125,11 +173,36 @@ class Connection:
         try:
             while self.unsent:
                 self.unsent = self.unsent[self.socket.send(self.unsent) :]
+            if self.file:
+                self.file.send(self.socket)
+                if not self.file.left:
+                    self.close_file()
         except BlockingIOError:
             return True
         except OSError:
             return False
         return True
+
+    def take_response(self) -> None:
+        """Take over the response that the application has written to ``sock``."""
+        self.unsent = memoryview(self.sock.take())
+        self.file = self.sock.take_file()
+
+    def discard_response(self) -> None:
+        """Discard the response that the application has written to ``sock``."""
+        self.take_response()
+        self.unsent = memoryview(b"")
+        self.close_file()
+
+    def close_file(self) -> None:
+        if self.file:
+            self.file.close()
+            self.file = None
+
+    def close(self) -> None:
+        """Close the socket, and the file that was being sent."""
+        self.close_file()
+        self.socket.close()
 
     def parse(self, head: bytes) -> Any:
         """Parse a request line and headers. Raises the exceptions of gunicorn's parser.

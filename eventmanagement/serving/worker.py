@@ -2,8 +2,8 @@
 
 A thread only gets a request after the whole request has been received, and it returns the whole response at once.
 So a client that is silent, sends slowly or does not read its response uses a connection and some memory, but no
-thread. Every wait has a deadline, every buffer has a size limit, and every kind of request has its own threads
-(lanes.py).
+thread. Large files are sent from the disk (connection.py). Every wait has a deadline, every buffer has a size limit,
+and every kind of request has its own threads (lanes.py).
 """
 
 import errno
@@ -282,7 +282,7 @@ class Worker(ThreadWorker):
     def handle(self, connection: Connection) -> bool:
         """Handle the request and start sending the response. Returns whether to keep the connection alive."""
         keeps_alive = self.handle_request(connection.request, connection)
-        connection.unsent = memoryview(connection.sock.take())
+        connection.take_response()
         return connection.send() and keeps_alive
 
     def on_done(self, connection: Connection, future: Future[bool]) -> None:
@@ -327,7 +327,7 @@ class Worker(ThreadWorker):
             connection.began = time.monotonic()
             if error := future.exception():
                 # Discard the partial response; nothing of it has been sent.
-                connection.sock.take()
+                connection.discard_response()
                 self.send_error(connection, error)
                 return
             connection.keeps_alive = future.result()
@@ -337,7 +337,7 @@ class Worker(ThreadWorker):
         """Send the rest of the response, then wait for the next request or close the connection."""
         if not connection.send():
             self.drop(connection)
-        elif connection.unsent:
+        elif connection.has_more:
             self.wait(connection, State.WRITING, min(STALL, connection.began + RESPONSE - time.monotonic()))
             self.count(connection)
             self.free_memory()
@@ -446,7 +446,7 @@ class Worker(ThreadWorker):
         self.held -= connection.counted
         if connection.watched:
             self.poller.unregister(connection.socket)
-        connection.socket.close()
+        connection.close()
 
     # Stopping.
 

@@ -3,16 +3,18 @@
 import errno
 import json
 import logging
+import os
 import selectors
 import socket
 from concurrent.futures import Future
+from tempfile import TemporaryFile
 from types import SimpleNamespace
 
 import pytest
 from gunicorn.config import Config
 
 from eventmanagement.serving import worker as module
-from eventmanagement.serving.connection import MAX_HEAD_SIZE, State
+from eventmanagement.serving.connection import FILE_BUFFER_SIZE, MAX_HEAD_SIZE, State
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /api/login/ HTTP/1.1\r\nHost: localhost\r\n"
@@ -667,3 +669,129 @@ def test_connection_accepted_by_other_worker_is_ignored(worker, listener):
     worker.accept(listener)
 
     assert not worker.connections
+
+
+# The size of a large file: more than the buffers of both sockets hold.
+SIZE = 40 * FILE_BUFFER_SIZE
+
+
+def file_of(size):
+    """Return an application whose response is a file of this size."""
+
+    def application(environ, start_response):
+        file = TemporaryFile()  # noqa: SIM115  (the response closes it)
+        file.write(os.urandom(1000) * (size // 1000) + b"x" * (size % 1000))
+        file.seek(0)
+        application.contents.append(os.pread(file.fileno(), size, 0))
+        start_response("200 OK", [("Content-Length", str(size))])
+        return environ["wsgi.file_wrapper"](file)
+
+    application.contents = []
+    return application
+
+
+def is_open(number):
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def read_all(worker, client, size):
+    received = b""
+    while len(received) < size:
+        data, _ = responses(client)
+        received += data
+        run(worker)
+    return received
+
+
+def test_large_file_stays_on_disk_until_the_client_reads(worker, client):
+    worker.wsgi = application = file_of(SIZE)
+    send(worker, client, GET)
+    [connection] = worker.connections
+    number = connection.file.number
+    assert worker.held <= 2 * FILE_BUFFER_SIZE
+
+    head, _, body = read_all(worker, client, SIZE).partition(b"\r\n\r\n")
+    body += read_all(worker, client, SIZE - len(body))
+
+    assert f"Content-Length: {SIZE}".encode() in head
+    assert body == application.contents[0]
+    assert not is_open(number)
+    assert worker.held == 0
+
+
+def test_connection_is_kept_after_a_large_file(worker, client):
+    worker.wsgi = file_of(SIZE)
+    send(worker, client, GET)
+    while worker.held:
+        responses(client)
+        run(worker)
+    responses(client)
+    worker.wsgi = file_of(5)
+
+    send(worker, client, GET)
+
+    assert responses(client)[0].endswith(b"xxxxx")
+
+
+@pytest.mark.parametrize("size", [0, 5, FILE_BUFFER_SIZE])
+def test_small_file_is_not_kept_open(worker, client, size):
+    worker.wsgi = application = file_of(size)
+
+    send(worker, client, GET)
+
+    [connection] = worker.connections
+    assert connection.file is None
+    assert read_all(worker, client, size).partition(b"\r\n\r\n")[2] == application.contents[0]
+
+
+def test_head_has_no_body(worker, client):
+    worker.wsgi = file_of(SIZE)
+
+    send(worker, client, GET.replace(b"GET", b"HEAD"))
+
+    head, _, body = responses(client)[0].partition(b"\r\n\r\n")
+    assert f"Content-Length: {SIZE}".encode() in head
+    assert body == b""
+
+
+def test_file_of_a_dropped_client_is_closed(worker, client):
+    worker.wsgi = file_of(SIZE)
+    send(worker, client, GET)
+    [connection] = worker.connections
+    number = connection.file.number
+
+    worker.drop(connection)
+
+    assert not is_open(number)
+
+
+def test_number_of_open_files_is_bounded(worker, connect, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BUFFERED_BYTES", 3 * FILE_BUFFER_SIZE)
+    worker.wsgi = file_of(SIZE)
+
+    for _ in range(5):
+        send(worker, connect(), GET)
+
+    assert sum(connection.file is not None for connection in worker.connections) <= 3
+    assert len(worker.connections) <= 3
+
+
+def test_file_that_has_become_shorter_ends_the_connection(worker, client):
+    def application(environ, start_response):
+        file = TemporaryFile()  # noqa: SIM115  (the response closes it)
+        file.write(b"x" * FILE_BUFFER_SIZE)
+        file.seek(0)
+        start_response("200 OK", [("Content-Length", str(SIZE))])
+        return environ["wsgi.file_wrapper"](file)
+
+    worker.wsgi = application
+
+    send(worker, client, GET)
+
+    while worker.connections:
+        responses(client)
+        run(worker)
