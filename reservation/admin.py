@@ -12,11 +12,14 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
@@ -30,6 +33,7 @@ from eventmanagement.refusals import Refusal
 from eventmanagement.serving.admin import ChangeList, ModelAdmin, delete_selected
 from reservation.booking import batches
 from reservation.exceptions import AlreadyReserved, AlreadyWaiting
+from reservation.exports import attendees_csv
 from reservation.models import Reservation, ReservationQuerySet, WaitlistEntry, WaitlistQuerySet
 from reservation.signals import lock_users
 from reservation.waitlist import collect_promotions, set_positions
@@ -387,6 +391,20 @@ class EventAdmin(PromotionsMixin, PlainEventAdmin):
 
     readonly_fields = [*PlainEventAdmin.readonly_fields, "attendees", "new_reservation", "waiting_people", "new_place"]
 
+    def get_urls(self) -> list[URLPattern]:
+        download = self.admin_site.download_view(self.download_attendees)
+        name = "event_event_attendees"
+        return [path("<int:event_id>/attendees.csv", download, name=name), *super().get_urls()]
+
+    def download_attendees(self, request: HttpRequest, event_id: int) -> HttpResponseBase:
+        """Return the attendees as a CSV file, for users who may view events and reservations."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        if not (may_view(request, Event) and may_view(request, Reservation)):
+            raise PermissionDenied
+        event = get_object_or_404(Event, pk=event_id)
+        return attendees_csv(event, Reservation.objects.filter(event=event))
+
     def get_fieldsets(self, request: HttpRequest, obj: Event | None = None) -> Any:
         """Show the attendees to users who may view reservations, and the link to book to users who may add them.
 
@@ -418,6 +436,7 @@ class EventAdmin(PromotionsMixin, PlainEventAdmin):
         return listed(
             ((link_to_page(reservation, reservation.user), reservation.created_at) for reservation in first),
             link_to_list(Reservation, f"All {event.reserved} reservations", event__id__exact=event.pk),
+            format_html('<a href="{}">Download as CSV</a>', reverse("admin:event_event_attendees", args=[event.pk])),
         )
 
     @admin.display(description="new reservation")

@@ -1,8 +1,11 @@
 """The OpenAPI descriptions of the reservation endpoints."""
 
+import json
+from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Any
 
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema_serializer
 
 from event.exceptions import EventStarted, SeatsAvailable, SoldOut
 from event.schema import EVENT, EVENT_NOT_FOUND, NOT_ORGANIZER, PAGE_NOT_FOUND
@@ -17,7 +20,7 @@ from reservation.serializers import (
     WaitingPersonSerializer,
     WaitlistEntrySerializer,
 )
-from reservation.views import AttendeeListView, EventWaitlistView, ReservationViewSet, WaitlistViewSet
+from reservation.views import INVALID_FORMAT, AttendeeListView, EventWaitlistView, ReservationViewSet, WaitlistViewSet
 
 TAGS = ["Reservations"]
 WAITLIST_TAGS = ["Waiting lists"]
@@ -34,6 +37,12 @@ PLACE_NOT_FOUND = error(
     "No WaitlistEntry matches the given query.",
     "You have no place with this id. It may have become a reservation.",
 )
+
+
+def csv_line(values: Iterable[Any]) -> str:
+    """Return a line of a CSV file. None of the values needs quotes."""
+    return ",".join("" if value is None else json.dumps(value).strip('"') for value in values)
+
 
 # Gives the request body of a booking the name ReservationRequest in the document.
 extend_schema_serializer(component_name="Reservation")(BookingSerializer)
@@ -97,11 +106,19 @@ describe(
     get=operation(
         "event_attendees",
         "List the attendees of an event",
-        description="Only for the organizer. In the order of booking; `count` is the number of reservations.",
+        description="Only for the organizer. In the order of booking; `count` is the number of reservations. "
+        "`format=csv` returns all of them in one file, with the same columns. A text that a spreadsheet program would "
+        "evaluate as a formula begins with an apostrophe.",
         tags=["Events"],
         returns=ATTENDEE,
+        files={"text/csv": f"{csv_line(ATTENDEE)}\r\n{csv_line(ATTENDEE.values())}\r\n"},
+        parameters=[
+            OpenApiParameter(
+                "format", str, enum=["csv", "json"], description="`json`, in pages, or `csv`, all at once."
+            )
+        ],
         responses={200: AttendeeSerializer(many=True)}
-        | bad_request(fields={"page_size": ["Enter a whole number greater than zero."]})
+        | bad_request(fields={"page_size": ["Enter a whole number greater than zero."], "format": [INVALID_FORMAT]})
         | NEEDS_TOKEN
         | NOT_ORGANIZER
         | EVENT_NOT_FOUND,

@@ -1,11 +1,14 @@
 from typing import Any, cast
 
 from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
-from rest_framework.exceptions import NotFound
+from django.utils.functional import cached_property
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.mixins import CreateModelMixin, DestroyModelMixin, ListModelMixin, RetrieveModelMixin
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
@@ -14,6 +17,7 @@ from event.permissions import IsOrganizer
 from eventmanagement.api.mixins import FilterListOnlyMixin, MethodNotAllowedFirstMixin
 from eventmanagement.api.pagination import PageNumberPagination
 from reservation.exceptions import AlreadyCancelled, AlreadyLeft
+from reservation.exports import attendees_csv
 from reservation.fast import FastBookingMixin
 from reservation.filters import ReservationFilter, WaitlistFilter
 from reservation.models import Reservation, WaitlistEntry
@@ -25,6 +29,8 @@ from reservation.serializers import (
     WaitingPersonSerializer,
     WaitlistEntrySerializer,
 )
+
+INVALID_FORMAT = "Choose csv or json."
 
 
 class ReservationViewSet(
@@ -63,7 +69,7 @@ class ReservationViewSet(
 
 
 class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView[Reservation]):
-    """The attendees of an event in the order of booking. Only for its organizer."""
+    """The attendees of an event in the order of booking, in pages or as a CSV file. Only for its organizer."""
 
     queryset = Reservation.objects.select_related("user")
     serializer_class = AttendeeSerializer
@@ -71,10 +77,24 @@ class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView[Reservation]):
     filter_backends = []
     http_method_names = ["get", "head"]
 
-    def get_queryset(self) -> QuerySet[Reservation]:
+    @cached_property
+    def event(self) -> Event:
         event = get_object_or_404(Event, pk=self.kwargs["event_id"])
         self.check_object_permissions(self.request, event)
-        return super().get_queryset().filter(event=event)
+        return event
+
+    def get_queryset(self) -> QuerySet[Reservation]:
+        return super().get_queryset().filter(event=self.event)
+
+    # A file is a plain FileResponse: there is nothing to render.
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        attendees = self.filter_queryset(self.get_queryset())
+        match request.query_params.get("format", "json"):
+            case "json":
+                return super().list(request, *args, **kwargs)
+            case "csv":
+                return attendees_csv(self.event, attendees)
+        raise ValidationError({"format": [INVALID_FORMAT]})
 
 
 class WaitlistViewSet(

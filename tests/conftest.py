@@ -50,6 +50,9 @@ class Routes:
     def waitlist(self, event: Event | int) -> str:
         return f"{self.event(event)}waitlist/"
 
+    def attendees_csv(self, event: Event | int) -> str:
+        return f"{self.attendees(event)}?format=csv"
+
     def reservation(self, reservation: object) -> str:
         return f"{self.reservations}{getattr(reservation, 'pk', reservation)}/"
 

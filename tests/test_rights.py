@@ -21,6 +21,7 @@ RIGHTS = [
     ("DELETE", "event", None, (401, 403, 403, 204, 403)),
     ("GET", "attendees", None, (401, 403, 403, 200, 403)),
     ("GET", "waitlist", None, (401, 403, 403, 200, 403)),
+    ("GET", "attendees_csv", None, (401, 403, 403, 200, 403)),
     ("GET", "reservations", None, (401, 200, 200, 200, 200)),
     ("GET", "reservation", None, (401, 404, 200, 404, 404)),
     ("DELETE", "reservation", None, (401, 404, 204, 404, 404)),
@@ -66,6 +67,8 @@ def test_right(clients, routes, event, reservation, place, method, name, body, r
     response = getattr(clients[role], method.lower())(address, body)
 
     assert response.status_code == status
+    # A file is closed after its last byte.
+    b"".join(response)
     assert_balanced()
 
 

@@ -1,12 +1,13 @@
 """Helpers and hooks for the OpenAPI document."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.utils.module_loading import autodiscover_modules
 from drf_spectacular import openapi
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.exceptions import (
     AuthenticationFailed,
@@ -210,14 +211,17 @@ def operation(
     responses: dict[int, Any],
     sends: dict[str, Any] | None = None,
     returns: dict[str, Any] | None = None,
+    files: Mapping[str, str] | None = None,
     conditional: bool = False,
+    parameters: Sequence[OpenApiParameter] = (),
     headers: Sequence[OpenApiParameter] = (),
     **options: Any,
 ) -> Callable[[View], View]:
     """Describe an operation: its responses, and an example request and response.
 
     Adds the responses that are common to all operations: 503, also 413 and 415 if there is a request body, and 304
-    if the operation is conditional. ``headers`` are additional headers of requests or responses.
+    if the operation is conditional. ``files`` has an example for each other media type of the 200 response.
+    ``parameters`` are those of the query, and ``headers`` are additional headers of requests or responses.
     """
     responses = responses | UNAVAILABLE | (UNMODIFIED if conditional else {})
     if HTTPStatus.BAD_REQUEST in responses:
@@ -230,12 +234,16 @@ def operation(
         examples.append(OpenApiExample("Example request", sends, request_only=True))
     if returns:
         examples.append(OpenApiExample("Example response", returns, response_only=True))
+    described: dict[Any, Any] = dict(sorted(responses.items()))
+    for media_type, text in (files or {}).items():
+        described[HTTPStatus.OK.value, media_type] = OpenApiResponse(OpenApiTypes.STR, HTTPStatus.OK.phrase)
+        examples.append(OpenApiExample("Example file", text, media_type=media_type, response_only=True))
     return extend_schema(
         operation_id=operation_id,
         summary=summary,
-        responses=dict(sorted(responses.items())),
+        responses=described,
         examples=examples,
-        parameters=[*RESPONSE_HEADERS, *(CONDITIONAL_HEADERS if conditional else []), *headers],
+        parameters=[*parameters, *RESPONSE_HEADERS, *(CONDITIONAL_HEADERS if conditional else []), *headers],
         **options,
     )
 

@@ -21,6 +21,7 @@ from django.db import DatabaseError, DataError, IntegrityError, models, transact
 from django.db.models import QuerySet
 from django.forms import Field, ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.utils.timezone import make_aware
 
@@ -91,6 +92,10 @@ class AdminSite(admin.AdminSite):
                 raise BadRequest(VALUE_OUT_OF_RANGE) from error
 
         return super().admin_view(limited, cacheable)
+
+    def download_view(self, view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        """Return a view for logged-in staff that limits its queries itself, and may give the connection back."""
+        return super().admin_view(view)
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         return AutocompleteView.as_view(admin_site=self)(request)  # type: ignore[return-value]  # It is a JsonResponse.
@@ -164,6 +169,7 @@ class ModelAdmin(admin.ModelAdmin):
     It is also used as a mixin for Django's own model admins.
     """
 
+    admin_site: AdminSite
     paginator = LastPagePaginator
     # Lookups that links on other pages use, besides ``list_filter`` and ``date_hierarchy``.
     linked_lookups: Sequence[str] = ()
