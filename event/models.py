@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connections, models, transaction
-from django.db.models import CheckConstraint, Expression, F, Index, Q, Value
+from django.db.models import Case, CheckConstraint, Expression, F, Index, Q, Value, When
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
@@ -28,7 +29,7 @@ from event.journal import log_promotions, log_seats
 from event.search_sql import BIGRAM_LENGTH, contains_bigrams
 from event.signals import Freed, Handover, hand_over
 from eventmanagement.database.breaker import LockBreaker
-from eventmanagement.database.queries import PreparedQuery, SetLockTimeout
+from eventmanagement.database.queries import PreparedQuery, RandomUUID, SetLockTimeout
 from eventmanagement.text_fields import LineField, TextField
 
 # The circuit breaker for the locks of event rows, by event id. It guards booking, cancelling and Event.lock(). It
@@ -43,6 +44,8 @@ SEATS_CANT_BE_SET = (
     "see Reservation.objects.book(). For a new event, leave it out or set it to None. All its seats are free."
 )
 WAITING_CANT_BE_SET = "waiting can't be set directly. It changes with the places on the waiting list."
+# The fields that a calendar shows. A change of one of them is a new revision of the event.
+SHOWN_IN_CALENDARS = frozenset({"title", "description", "start_time", "end_time", "show_time"})
 EARLIEST_START_OFFSET = timedelta(days=-365)
 STARTS_TOO_EARLY = "The start can't be more than a year in the past."
 
@@ -64,6 +67,11 @@ UPCOMING = Q(end_time__gt=Now())
 BOOKABLE = NOT_STARTED & Q(seats_remaining__gt=0)
 # When the waiting list can be joined.
 JOINABLE = NOT_STARTED & Q(seats_remaining=0)
+
+
+def next_revision(shown: dict[str, Any]) -> Any:
+    """Return the expression for an event's revision after these fields get these values: one more if one is new."""
+    return F("revision") + Case(When(Q(**shown), then=Value(0)), default=Value(1))
 
 
 def waits_briefly() -> SetLockTimeout:
@@ -111,11 +119,14 @@ class EventQuerySet(models.QuerySet["Event"]):
     def update(self, **changes: Any) -> int:
         """Update the events. A new capacity changes ``seats_remaining`` by the same difference.
 
-        If the capacity becomes larger, the new seats go to the people on the waiting list first. Raises TypeError for
-        ``seats_remaining`` and ``waiting``, which only the ledger's own methods may set, and ValueError for a capacity
-        that is not a whole number.
+        If the capacity becomes larger, the new seats go to the people on the waiting list first. A change of what a
+        calendar shows is a new revision. Raises TypeError for ``seats_remaining`` and ``waiting``, which only the
+        ledger's own methods may set, and ValueError for a capacity that is not a whole number.
         """
         refuse_counts(changes)
+        shown = {name: value for name, value in changes.items() if name in SHOWN_IN_CALENDARS}
+        if shown:
+            changes["revision"] = next_revision(shown)
         if "capacity" not in changes:
             return super().update(**changes)
         capacity = whole_number(changes.pop("capacity"))
@@ -211,7 +222,7 @@ def _all_seats_free(events: list["Event"]) -> Iterator[None]:
     """Set the counts of new events for the insert in this block: all seats are free, and nobody waits.
 
     If the insert fails, restore them. Raises TypeError if ``waiting`` is set already, except on a copy: a loaded
-    instance whose primary key was set to None.
+    instance whose primary key was set to None. A copy is another event for calendars too.
     """
     before = [(event.seats_remaining, event.waiting) for event in events]
     if any(event._state.adding and not isinstance(event.waiting, DatabaseDefault) for event in events):
@@ -220,6 +231,8 @@ def _all_seats_free(events: list["Event"]) -> Iterator[None]:
         for event in events:
             event.capacity = event.seats_remaining = whole_number(event.capacity)
             event.waiting = 0
+            if not event._state.adding:
+                event.uid, event.revision = uuid4(), 0
         yield
     except BaseException:
         for event, counts in zip(events, before, strict=True):
@@ -372,6 +385,11 @@ class Event(models.Model):
         # The index event_by_organizer covers this column.
         db_index=False,
     )
+    # Identifies the event in calendars, for ever. The id would be ambiguous between two sites. No row is without it,
+    # although the column allows NULL: making it NOT NULL would check all rows under a lock that blocks bookings.
+    uid = models.UUIDField(default=uuid4, db_default=RandomUUID(), editable=False, null=True)
+    # Grows with every change of what a calendar shows.
+    revision = models.IntegerField(default=0, db_default=0, editable=False)
 
     objects = EventManager()
 
@@ -439,9 +457,9 @@ class Event(models.Model):
         """Save the event, but never the instance's ``seats_remaining`` and ``waiting``, which may be outdated.
 
         A new event starts with all seats free. A changed capacity is saved by ``resize``, which may raise
-        CapacityBelowReserved. Raises ValueError for a capacity that is not a whole number, and TypeError for a new
-        event with one of the two counts, or if ``update_fields`` contains one. If the capacity was an expression, the
-        attribute gets its value.
+        CapacityBelowReserved. A change of what a calendar shows is a new revision. Raises ValueError for a capacity
+        that is not a whole number, and TypeError for a new event with one of the two counts, or if ``update_fields``
+        contains one. If the capacity was an expression, the attribute gets its value.
         """
         if self._state.adding or self.pk is None:
             if self.has_own_seat_count:
@@ -463,11 +481,29 @@ class Event(models.Model):
         else:
             written = set(update_fields)
             refuse_counts(written)
-        with transaction.atomic():
+        written -= {"uid", "revision"}
+        with transaction.atomic(), self._revised(written):
             super().save(update_fields=written - {"capacity", "seats_remaining", "waiting"}, **options)
             if "capacity" in written:
                 # After the new times are written: who gets new seats depends on whether the event is over.
                 self.resize(self.capacity)
+
+    @contextmanager
+    def _revised(self, written: set[str]) -> Iterator[None]:
+        """Let the save in this block also write the next revision, if it writes what a calendar shows."""
+        shown = {name: getattr(self, name) for name in written & SHOWN_IN_CALENDARS}
+        if not shown:
+            yield
+            return
+        before = self.revision
+        self.revision = next_revision(shown)
+        written.add("revision")
+        try:
+            yield
+        except BaseException:
+            self.revision = before
+            raise
+        self.refresh_from_db(fields=["revision"])
 
     # Options by name alone, as for save.
     def delete(self, **options: Any) -> tuple[int, dict[str, int]]:  # type: ignore[override]

@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.core.exceptions import FullResultSet
 from django.db import connections
-from django.db.models import BigIntegerField, BooleanField, Func, Model, QuerySet, Value
+from django.db.models import BigIntegerField, BooleanField, Func, Model, QuerySet, UUIDField, Value
 from django.db.models.functions import Now
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -167,3 +167,13 @@ class ClockTimestamp(Now):
 
     def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
         return self.as_sql(compiler, connection, template="CLOCK_TIMESTAMP()", **context)
+
+
+class RandomUUID(Func):
+    """A random UUID, a new one for each row."""
+
+    template = "GEN_RANDOM_UUID()"
+    output_field = UUIDField()
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
+        return self.as_sql(compiler, connection, template="LOWER(HEX(RANDOMBLOB(16)))", **context)
