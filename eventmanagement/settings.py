@@ -268,6 +268,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "request_id": {"()": "eventmanagement.serving.logs.RequestIdFilter"},
+        "secret_paths": {"()": "eventmanagement.serving.logs.SecretPathFilter"},
         "not_unavailable": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", None) != 503,
@@ -292,7 +293,7 @@ LOGGING = {
         "stdout": {
             "class": "logging.StreamHandler",
             "stream": "ext://sys.stdout",
-            "filters": ["request_id"],
+            "filters": ["request_id", "secret_paths"],
             "formatter": "plain" if DEBUG else "json",
         }
     },
@@ -302,7 +303,7 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         # Drops records that repeat the request's own log line: 4xx responses, 503 responses (which the middleware logs)
         # and Django's "suspicious operations".
-        "django.request": {"level": "ERROR", "filters": ["not_unavailable"]},
+        "django.request": {"level": "ERROR", "filters": ["not_unavailable", "secret_paths"]},
         "django.security": {"level": "CRITICAL"},
         # gunicorn logs a warning whenever it drops the body of a response to HEAD.
         "gunicorn.http.wsgi": {"level": "ERROR"},

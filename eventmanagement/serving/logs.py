@@ -21,6 +21,9 @@ CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # In characters, after percent-encoding.
 MAX_LOGGED_PATH_LENGTH = 200
 
+# The part of a path below calendar/ is a secret (reservation/calendar.py), even if the client has misspelled it.
+SECRET = re.compile(r"(/calendar/)[^\s\"']+", re.IGNORECASE)
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
@@ -29,6 +32,25 @@ class RequestIdFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        return True
+
+
+def without_secrets(text: str) -> str:
+    """Return the text with "(key)" for each secret part of a path."""
+    return SECRET.sub(r"\1(key)", text)
+
+
+class SecretPathFilter(logging.Filter):
+    """Removes the secret parts of paths from a log record. The request, which has the path too, is removed then.
+
+    Attached to a logger, it works for all its handlers, for example one that sends reports to another service.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if SECRET.search(message):
+            record.msg, record.args = without_secrets(message), ()
+            record.__dict__.pop("request", None)
         return True
 
 
@@ -88,8 +110,8 @@ class RequestLogMiddleware:
 
 
 def path_for_log(request: HttpRequest) -> str:
-    """Return the path, percent-encoded so that it can't forge a log line, and truncated if it is too long."""
-    path = escape_uri_path(request.path[: MAX_LOGGED_PATH_LENGTH + 1])
+    """Return the path without secrets, percent-encoded so that it can't forge a log line, and truncated if too long."""
+    path = without_secrets(escape_uri_path(request.path))
     return path if len(path) <= MAX_LOGGED_PATH_LENGTH else f"{path[:MAX_LOGGED_PATH_LENGTH]}..."
 
 

@@ -15,7 +15,14 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from tests.hostile.test_proxy import Proxy, free_port
+from tests.hostile.test_proxy import (
+    KEYED_PATHS,
+    Proxy,
+    assert_key_is_not_logged,
+    assert_key_is_not_logged_without_a_server,
+    free_port,
+    wait_for_line,
+)
 from tests.service import TIMEOUT, running_service
 
 # Debian installs it in /usr/sbin, which is not on every user's PATH.
@@ -125,6 +132,32 @@ def test_proxy_sets_request_id(proxy, header):
         time.sleep(0.05)
     [line] = [line for line in log.splitlines() if identity in line]
     assert json.loads(line)["path"] == "/healthz"
+
+
+@pytest.mark.parametrize("path", KEYED_PATHS)
+@pytest.mark.parametrize("tls", [True, False])
+def test_key_of_a_calendar_is_in_no_log(proxy, service, path, tls):
+    assert_key_is_not_logged(proxy, service, path, tls)
+
+
+def test_key_of_a_calendar_is_not_logged_without_a_server(tmp_path):
+    with Nginx(tmp_path, free_port()).running() as proxy:
+        assert_key_is_not_logged_without_a_server(proxy)
+
+
+def test_key_of_a_calendar_is_not_logged_above_the_limit(tmp_path):
+    key = "k" * 43
+    with Nginx(tmp_path, free_port()).running() as proxy, proxy.connect(next(proxy.strangers)) as client:
+        client.sendall(
+            request_bytes("GET", f"/api/calendar/{key}.ics") * (BURST + 90)
+            + request_bytes("GET", "/last", "Connection: close")
+        )
+        with client.makefile("rb") as stream:
+            received = stream.read()
+
+        wait_for_line(proxy, "/last")
+        assert b"HTTP/1.1 429 " in received
+        assert key not in proxy.log.read_text()
 
 
 @pytest.mark.parametrize(("size", "is_from_service"), [(2_700_000, True), (3_200_000, False)])

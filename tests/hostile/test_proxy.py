@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings
@@ -329,3 +329,56 @@ def test_servers_that_are_down_are_503(tmp_path):
     assert response.status == 503
     assert response.json == {"detail": "No server is available. Try again later.", "code": "unavailable"}
     assert int(response.headers["retry-after"]) > 0
+
+
+# Paths with the key of a calendar: the short and the long one, misspelled ones, and one that is percent-encoded.
+KEYED_PATHS = [
+    "/api/calendar/{}.ics",
+    "/api/reservation/calendar/{}.ics?query={}",
+    "/api/calendar/{}",
+    "/api/CALENDAR/{}.ics/",
+    "/api/calendar//{}.ics",
+    "/api/calend%61r/{}.ics",
+]
+
+
+@pytest.mark.parametrize("path", KEYED_PATHS)
+@pytest.mark.parametrize("tls", [True, False])
+def test_key_of_a_calendar_is_in_no_log(proxy, service, path, tls):
+    assert_key_is_not_logged(proxy, service, path, tls)
+
+
+def assert_key_is_not_logged(proxy, service, path, tls=True):
+    key = uuid4().hex
+
+    proxy.send(f"GET {path.format(key, key)} HTTP/1.1\r\nHost: localhost\r\nReferer: x\r\n\r\n".encode(), tls=tls)
+    # The proxy writes its log in the order of the requests.
+    response, _ = proxy.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    wait_for_line(proxy, response.headers["X-Request-ID"])
+    assert key not in proxy.log.read_text()
+    assert key not in service.log.read_text()
+
+
+def wait_for_line(proxy, text):
+    """Wait for a line in the proxy's log, which it writes after the response."""
+    deadline = time.monotonic() + TIMEOUT
+    while text not in proxy.log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_key_of_a_calendar_is_not_logged_without_a_server(tmp_path, service):
+    with Proxy(tmp_path, free_port()).running() as proxy:
+        assert_key_is_not_logged_without_a_server(proxy)
+
+
+def assert_key_is_not_logged_without_a_server(proxy):
+    key = uuid4().hex
+
+    response, _ = proxy.send(f"GET /api/calendar/{key}.ics HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    proxy.send(b"GET /last HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    assert response.status == 503
+    wait_for_line(proxy, "/last")
+    assert key not in proxy.log.read_text()

@@ -8,7 +8,7 @@ import pytest
 from django.db import InterfaceError, transaction
 from django.http import HttpResponse
 
-from eventmanagement.serving.logs import PlainFormatter, RequestLogMiddleware
+from eventmanagement.serving.logs import PlainFormatter, RequestLogMiddleware, path_for_log
 from eventmanagement.serving.middleware import JsonErrorMiddleware
 from reservation.models import Reservation
 from tests.database import replace_list
@@ -188,6 +188,52 @@ def test_path_can_neither_forge_nor_flood_the_log(rf, caplog, path, logged, unav
 
     [record] = caplog.records
     assert record.getMessage().startswith(f"GET {logged}{': unavailable' if unavailable else ' 200 in '}")
+
+
+KEY = "Abc_-" * 9
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        (f"/api/calendar/{KEY}.ics", "/api/calendar/(key)"),
+        (f"/api/reservation/CALENDAR//{KEY}/more", "/api/reservation/CALENDAR/(key)"),
+        (f"/api/calend%61r/%20%0a{KEY}", "/api/calendar/(key)"),
+        (f"/{'x' * 187}/calendar/{KEY}", f"/{'x' * 187}/calendar/(k..."),
+        ("/api/calendar/", "/api/calendar/"),
+        ("/api/events/7/calendar.ics", "/api/events/7/calendar.ics"),
+    ],
+)
+def test_path_for_the_log_has_no_key(rf, path, logged):
+    assert path_for_log(rf.get(path)) == logged
+
+
+def test_line_of_any_logger_has_no_key(lines):
+    logging.getLogger("any").warning("%s failed: %s", f"/api/calendar/{KEY}.ics", "no reason", extra={"request": KEY})
+
+    [line] = lines()
+    assert line["message"] == "/api/calendar/(key) failed: no reason"
+    assert KEY not in json.dumps(line)
+
+
+def test_report_of_an_error_has_no_key(client, monkeypatch):
+    """A handler that sends reports to another service may be attached to Django's logger."""
+
+    class Reports(logging.Handler):
+        def emit(self, record):
+            reported.append((record.getMessage(), hasattr(record, "request")))
+
+    reported = []
+    logger, reports = logging.getLogger("django.request"), Reports()
+    client.raise_request_exception = False
+    monkeypatch.setattr("reservation.views.holder_of", lambda key: 1 / 0)
+    logger.addHandler(reports)
+    try:
+        client.get(f"/api/calendar/{KEY}.ics")
+    finally:
+        logger.removeHandler(reports)
+
+    assert reported == [("Internal Server Error: /api/calendar/(key)", False)]
 
 
 FORGED = "2040-01-01 00:00:00,000 INFO forged"
