@@ -17,11 +17,11 @@ from django.db import transaction
 from django.db.models import Field, QuerySet
 from django.http import HttpRequest
 from rest_framework.authtoken import admin as authtoken_admin  # noqa: F401  (registers TokenProxy, which is unregistered below)
-from rest_framework.authtoken.models import Token, TokenProxy
+from rest_framework.authtoken.models import TokenProxy
 
 from authentication.hashers import MAX_PASSWORD_LENGTH
 from authentication.login import log_in
-from authentication.tokens import revoke_token
+from authentication.tokens import revoke_token, revoke_tokens
 from authentication.usernames import (
     MAX_USERNAME_LENGTH,
     USERNAME_TAKEN,
@@ -138,12 +138,13 @@ class UserAdmin(ModelAdmin, auth_admin.UserAdmin):
         """Revoke the tokens of these users, and log it in the admin history of each user who had a token."""
         with transaction.atomic():
             holders = list(users.filter(auth_token__isnull=False))
+            ids = list(users.values_list("pk", flat=True))
+            for start in range(0, len(ids), BATCH_SIZE):
+                revoke_tokens(ids[start : start + BATCH_SIZE])
             for start in range(0, len(holders), BATCH_SIZE):
-                batch = holders[start : start + BATCH_SIZE]
-                Token.objects.filter(user__in=batch).delete()
                 LogEntry.objects.log_actions(
                     request.user.pk,  # type: ignore[arg-type]  # The id is never None here, because the admin rejects anonymous users.
-                    batch,
+                    holders[start : start + BATCH_SIZE],
                     CHANGE,
                     "Revoked the API token.",
                 )

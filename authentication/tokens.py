@@ -15,6 +15,7 @@ from rest_framework.request import Request
 
 from eventmanagement.database.errors import Unavailable
 from eventmanagement.database.queries import PreparedQuery
+from eventmanagement.signals import credentials_revoked
 
 T = TypeVar("T")
 
@@ -132,11 +133,18 @@ def run_if_password_still_matches(user: User, password: str, action: Callable[[U
     raise Unavailable("the account changed during every attempt")
 
 
+def revoke_tokens(user_ids: list[int]) -> None:
+    """Delete the tokens of these users, and send ``credentials_revoked``."""
+    Token.objects.filter(user__in=user_ids).delete()
+    credentials_revoked.send(sender=User, user_ids=user_ids)
+
+
 def revoke_token(user: User) -> None:
-    """Delete the user's token, if there is one."""
-    Token.objects.filter(user=user).delete()
+    """Delete the user's token, if there is one, and send ``credentials_revoked``."""
+    revoke_tokens([user.pk])
 
 
 def revoke_token_if_password_changed(user: User) -> None:
-    """Delete the user's token if the stored password hash differs from the one in this instance."""
-    Token.objects.filter(user=user).exclude(user__password=user.password).delete()
+    """Call ``revoke_token`` if the stored password hash differs from the one in this instance."""
+    if User.objects.filter(pk=user.pk).exclude(password=user.password).exists():
+        revoke_token(user)

@@ -7,7 +7,7 @@ from django.conf import settings
 from event.exceptions import CapacityBelowReserved
 from event.filters import PLUS_HINT
 from event.serializers import EventSerializer
-from event.views import EventViewSet
+from event.views import EventCalendarView, EventViewSet
 from eventmanagement.api.openapi import (
     IF_MATCH,
     NEEDS_TOKEN,
@@ -32,6 +32,25 @@ NEW_EVENT = {
     "capacity": 40,
 }
 EVENT = {"id": 1} | NEW_EVENT | {"seats_remaining": 40, "waiting": 0, "organizer": 1}
+
+# The lines of a calendar end with CRLF.
+CALENDAR = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//eventmanagement//EN
+BEGIN:VEVENT
+SUMMARY:Jazz at the harbour
+DTSTART:20350622T190000Z
+DTEND:20350622T223000Z
+DTSTAMP:20350504T091244Z
+UID:9f3f6c9e-4f0c-4d4e-8f39-0a3a8e1c52d7
+SEQUENCE:0
+DESCRIPTION:Doors open: 2035-06-22 18:30 UTC\\n\\nTwo sets by the water. Bring
+  a coat.
+STATUS:CONFIRMED
+URL:https://example.org/api/event/events/1/
+END:VEVENT
+END:VCALENDAR
+""".replace("\n", "\r\n")
 
 INVALID_TIMES = {"end_time": ["The event must end after it starts."]}
 NOT_ORGANIZER = error(
@@ -111,5 +130,20 @@ describe(
         tags=TAGS,
         headers=[IF_MATCH],
         responses={204: None} | CHANGE_ERRORS,
+    ),
+)
+
+describe(
+    EventCalendarView,
+    get=operation(
+        "event_calendar",
+        "Get an event for a calendar",
+        description="The event in the iCalendar format. Its `UID` never changes, and `SEQUENCE` grows with every "
+        "change of the title, the description or the times.",
+        tags=TAGS,
+        auth=READ_AUTH,
+        conditional=True,
+        files={"text/calendar": CALENDAR},
+        responses=NEEDS_TOKEN | EVENT_NOT_FOUND,
     ),
 )

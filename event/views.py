@@ -4,19 +4,22 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet
 
+from event.calendar import calendar_entry, calendar_response
 from event.fast import FastEventMixin
 from event.filters import EventFilter
 from event.models import Event
 from event.permissions import IsAuthenticatedOrPublicRead, IsOrganizerOrReadOnly
 from event.serializers import EventSerializer
 from eventmanagement.api import limits
+from eventmanagement.api.downloads import content_disposition
 from eventmanagement.api.mixins import ConditionalRequestsMixin, FilterListOnlyMixin, MethodNotAllowedFirstMixin
 
 
@@ -88,6 +91,23 @@ class EventViewSet(
         """Return the event as it has been written, with its ETag."""
         tag = self.etag(serializer.instance)
         return Response(serializer.data, status_code, headers={"ETag": tag})
+
+
+class EventCalendarView(MethodNotAllowedFirstMixin, APIView):
+    """An event as a file for calendar programs."""
+
+    permission_classes = [IsAuthenticatedOrPublicRead]
+    http_method_names = ["get", "head"]
+
+    def get(self, request: Request, event_id: int) -> HttpResponse:
+        try:
+            event = Event.objects.read(event_id)
+        except Event.DoesNotExist:
+            raise _not_found() from None
+        response = calendar_response(request, [calendar_entry(event, event.description, request)])
+        response["Content-Disposition"] = content_disposition("{}.ics", event.title, f"event {event.pk}")
+        response["Cache-Control"] = "no-cache"
+        return response
 
 
 def _not_found() -> Http404:

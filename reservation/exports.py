@@ -4,7 +4,8 @@ from django.db.models import QuerySet
 from django.http import FileResponse
 
 from event.models import Event
-from eventmanagement.api.csv_files import content_disposition, csv_response
+from eventmanagement.api.csv_files import csv_response
+from eventmanagement.api.downloads import content_disposition
 from reservation.models import Reservation
 from reservation.serializers import AttendeeSerializer
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.db.models import Count, Index, OuterRef, Subquery, UniqueConstraint
+from django.db.models.functions import Now
 
 from event.journal import log_seats
 from event.models import Event
@@ -216,3 +217,18 @@ class WaitlistEntry(models.Model):
     def leave(self) -> None:
         """Leave the waiting list. See ``waitlist.leave``."""
         waitlist.leave(self.pk)
+
+
+class CalendarKey(models.Model):
+    """The secret in the address of a user's own calendar. Only its digest is stored."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="calendar_key")
+    # SHA-256, in hexadecimal digits.
+    digest = models.CharField(max_length=64)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [UniqueConstraint(name="calendar_key_is_unique", fields=["digest"])]
+
+    def __str__(self) -> str:
+        return f"the calendar key of {self.user}"

@@ -6,21 +6,32 @@ from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema_serializer
+from rest_framework.exceptions import NotFound
 
 from event.exceptions import EventStarted, SeatsAvailable, SoldOut
-from event.schema import EVENT, EVENT_NOT_FOUND, NOT_ORGANIZER, PAGE_NOT_FOUND
+from event.schema import CALENDAR, EVENT, EVENT_NOT_FOUND, NOT_ORGANIZER, PAGE_NOT_FOUND
 from eventmanagement.api.openapi import NEEDS_TOKEN, bad_request, describe, error, operation
+from reservation.calendar import MAX_DESCRIPTION_LENGTH, MAX_ENTRIES
 from reservation.exceptions import AlreadyReserved, AlreadyWaiting
 from reservation.serializers import (
     NO_SUCH_EVENT,
     AttendeeSerializer,
     BookingSerializer,
+    CalendarAddressSerializer,
     JoiningSerializer,
     ReservationSerializer,
     WaitingPersonSerializer,
     WaitlistEntrySerializer,
 )
-from reservation.views import INVALID_FORMAT, AttendeeListView, EventWaitlistView, ReservationViewSet, WaitlistViewSet
+from reservation.views import (
+    INVALID_FORMAT,
+    AttendeeListView,
+    CalendarFeedView,
+    CalendarKeyView,
+    EventWaitlistView,
+    ReservationViewSet,
+    WaitlistViewSet,
+)
 
 TAGS = ["Reservations"]
 WAITLIST_TAGS = ["Waiting lists"]
@@ -29,6 +40,8 @@ ATTENDEE = {"id": 1, "user": "alice", "created_at": BOOKED_AT, "from_waitlist": 
 RESERVATION = {"id": 1, "event": EVENT | {"seats_remaining": 39}} | ATTENDEE
 WAITING = {"id": 1, "user": "alice", "position": 3, "created_at": BOOKED_AT}
 PLACE = {"id": 1, "event": EVENT | {"seats_remaining": 0, "waiting": 3}} | WAITING
+# Not the key of any calendar.
+EXAMPLE_KEY = "A" * 43
 RESERVATION_NOT_FOUND = error(
     HTTPStatus.NOT_FOUND, "No Reservation matches the given query.", "You have no reservation with this id."
 )
@@ -190,5 +203,44 @@ describe(
         | NEEDS_TOKEN
         | NOT_ORGANIZER
         | EVENT_NOT_FOUND,
+    ),
+)
+
+describe(
+    CalendarKeyView,
+    post=operation(
+        "calendar_create",
+        "Create the address of your calendar",
+        description="Returns a secret address of a calendar with your bookings, for calendar programs. Any older "
+        "address stops working. Everyone who knows the address can read the calendar: treat it like a password. It "
+        "works until you create another one, delete it or change your password.",
+        tags=TAGS,
+        request=None,
+        returns={"url": f"https://example.org/api/reservation/calendar/{EXAMPLE_KEY}.ics"},
+        responses={201: CalendarAddressSerializer} | NEEDS_TOKEN,
+    ),
+    delete=operation(
+        "calendar_delete",
+        "Delete the address of your calendar",
+        description="The address stops working. If you have none, nothing happens.",
+        tags=TAGS,
+        responses={204: None} | NEEDS_TOKEN,
+    ),
+)
+
+describe(
+    CalendarFeedView,
+    get=operation(
+        "calendar_feed",
+        "Get your calendar",
+        description="Your bookings in the iCalendar format. It needs no token, because the address is secret. It has "
+        f"at most {MAX_ENTRIES} entries, without events that ended more than a year ago. A description is cut off "
+        f"after {MAX_DESCRIPTION_LENGTH:,} characters.",
+        tags=TAGS,
+        auth=[],
+        conditional=True,
+        parameters=[OpenApiParameter("key", str, OpenApiParameter.PATH, description="The key in the address.")],
+        files={"text/calendar": CALENDAR},
+        responses=error(HTTPStatus.NOT_FOUND, str(NotFound.default_detail), "There is no calendar at this address."),
     ),
 )

@@ -74,3 +74,7 @@ class WaitlistEntrySerializer(WaitingPersonSerializer):
 
     class Meta(WaitingPersonSerializer.Meta):
         fields = ["id", "event", "user", "position", "created_at"]
+
+
+class CalendarAddressSerializer(serializers.Serializer[dict[str, str]]):
+    url = serializers.URLField(read_only=True)

@@ -1,4 +1,7 @@
-"""Removes what a deleted user leaves: places on waiting lists and reservations. ``User.delete`` can't do that."""
+"""What happens to a user's reservations, places on waiting lists and calendar key when the user changes.
+
+Django's User model can't do that in its own methods.
+"""
 
 from typing import Any
 
@@ -8,7 +11,8 @@ from django.db.models.signals import pre_delete
 from django.dispatch import receiver
 
 from event.models import Event
-from reservation.models import Reservation, WaitlistEntry
+from eventmanagement.signals import credentials_revoked
+from reservation.models import CalendarKey, Reservation, WaitlistEntry
 
 
 def lock_users(users: QuerySet[User]) -> None:
@@ -44,3 +48,8 @@ def cancel_reservations(instance: User, origin: Any, **kwargs: Any) -> None:
         rows = model.objects.filter(user=instance)
         if rows.exists():
             rows.delete()
+
+
+@receiver(credentials_revoked)
+def delete_calendar_keys(user_ids: list[int], **kwargs: Any) -> None:
+    CalendarKey.objects.filter(user__in=user_ids).delete()

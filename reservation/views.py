@@ -1,21 +1,29 @@
 from typing import Any, cast
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework import status
+from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.mixins import CreateModelMixin, DestroyModelMixin, ListModelMixin, RetrieveModelMixin
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
 from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
+from event.calendar import calendar_response
 from event.models import Event
 from event.permissions import IsOrganizer
 from eventmanagement.api.mixins import FilterListOnlyMixin, MethodNotAllowedFirstMixin
 from eventmanagement.api.pagination import PageNumberPagination
+from eventmanagement.database.errors import read_timeout
+from reservation.calendar import booked_events, calendar_entries, delete_key, holder_of, renew_key
 from reservation.exceptions import AlreadyCancelled, AlreadyLeft
 from reservation.exports import attendees_csv
 from reservation.fast import FastBookingMixin
@@ -24,6 +32,7 @@ from reservation.models import Reservation, WaitlistEntry
 from reservation.serializers import (
     AttendeeSerializer,
     BookingSerializer,
+    CalendarAddressSerializer,
     JoiningSerializer,
     ReservationSerializer,
     WaitingPersonSerializer,
@@ -155,3 +164,42 @@ class EventWaitlistView(MethodNotAllowedFirstMixin, ListAPIView[WaitlistEntry]):
         for position, entry in enumerate(page or (), paginator.page.start_index()):
             entry.position = position
         return page
+
+
+class CalendarKeyView(MethodNotAllowedFirstMixin, APIView):
+    """Creates and deletes the secret address of the user's own calendar."""
+
+    permission_classes = [IsAuthenticated]
+    http_method_names = ["post", "delete"]
+
+    def post(self, request: Request) -> Response:
+        key = renew_key(request.auth)
+        if key is None:
+            raise NotAuthenticated
+        url = reverse("calendar-feed", [key], request=request)
+        headers = {"Cache-Control": "private, no-store"}
+        return Response(CalendarAddressSerializer({"url": url}).data, status.HTTP_201_CREATED, headers=headers)
+
+    def delete(self, request: Request) -> Response:
+        delete_key(request.user.pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CalendarFeedView(MethodNotAllowedFirstMixin, APIView):
+    """The user's own bookings as a calendar. The key in the path stands for a login."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+    http_method_names = ["get", "head"]
+
+    def get(self, request: Request, key: str) -> HttpResponse:
+        user = holder_of(key)
+        if user is None:
+            raise NotFound
+        with read_timeout():
+            events = booked_events(user)
+        response = calendar_response(request, calendar_entries(events, request), "Bookings")
+        response["Cache-Control"] = "private, no-cache"
+        # The address of this page is a secret.
+        response["Referrer-Policy"] = "no-referrer"
+        return response

@@ -40,6 +40,7 @@ class Routes:
     reservations: str
     places: str
     attendees_of: str
+    calendar: str
 
     def event(self, event: Event | int) -> str:
         return f"{self.events}{getattr(event, 'pk', event)}/"
@@ -52,6 +53,12 @@ class Routes:
 
     def attendees_csv(self, event: Event | int) -> str:
         return f"{self.attendees(event)}?format=csv"
+
+    def event_calendar(self, event: Event | int) -> str:
+        return f"{self.event(event)}calendar.ics"
+
+    def feed(self, key: object) -> str:
+        return f"{self.calendar}{key}.ics"
 
     def reservation(self, reservation: object) -> str:
         return f"{self.reservations}{getattr(reservation, 'pk', reservation)}/"
@@ -71,6 +78,7 @@ LONG = Routes(
     reservations="/api/reservation/reservations/",
     places="/api/reservation/waitlist/",
     attendees_of="total-reservations",
+    calendar="/api/reservation/calendar/",
 )
 SHORT = Routes(
     signup="/api/signup/",
@@ -83,6 +91,7 @@ SHORT = Routes(
     reservations="/api/reservations/",
     places="/api/waitlist/",
     attendees_of="reservations",
+    calendar="/api/calendar/",
 )
 
 

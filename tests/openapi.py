@@ -19,6 +19,7 @@ SHORT_PATHS = [
     (r"^/api/events/(\d+)/reservations/$", r"/api/event/events/\1/total-reservations/"),
     (r"^/api/(event|reservation)s/", r"/api/\1/\1s/"),
     (r"^/api/waitlist/", r"/api/reservation/waitlist/"),
+    (r"^/api/calendar/", "/api/reservation/calendar/"),
 ]
 
 generation_lock = Lock()
@@ -88,7 +89,8 @@ def fits(value: Any, schema: dict[str, Any]) -> None:
 def operation(method: str, path: str) -> dict[str, Any] | None:
     path = long_path(path)
     for template, item in document()["paths"].items():
-        if re.fullmatch(re.sub(r"{\w+}", r"\\d+", template), path):
+        pattern = template.replace("{key}.", r"[^/]*\.")
+        if re.fullmatch(re.sub(r"{\w+}", r"\\d+", pattern), path):
             return item.get(method.lower())
     return None
 

@@ -4,10 +4,14 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
+from reservation.calendar import digest
+from reservation.models import CalendarKey
 from tests.ledger import assert_balanced, book, wait
 
 EVENT = {"title": "Other", "capacity": 20, "start_time": "2999-01-01T00:00:00Z", "end_time": "2999-01-02T00:00:00Z"}
 PASSWORD = "correct horse battery"
+# The key of Bob's calendar.
+KEY = "k" * 43
 
 # Bob attends Alice's event, and is on the waiting list of another one. Carol is a stranger to both. Staff have the same
 # rights as Carol.
@@ -22,12 +26,17 @@ RIGHTS = [
     ("GET", "attendees", None, (401, 403, 403, 200, 403)),
     ("GET", "waitlist", None, (401, 403, 403, 200, 403)),
     ("GET", "attendees_csv", None, (401, 403, 403, 200, 403)),
+    ("GET", "event_calendar", None, (200, 200, 200, 200, 200)),
     ("GET", "reservations", None, (401, 200, 200, 200, 200)),
     ("GET", "reservation", None, (401, 404, 200, 404, 404)),
     ("DELETE", "reservation", None, (401, 404, 204, 404, 404)),
     ("GET", "places", None, (401, 200, 200, 200, 200)),
     ("GET", "place", None, (401, 404, 200, 404, 404)),
     ("DELETE", "place", None, (401, 404, 204, 404, 404)),
+    ("POST", "calendar", None, (401, 201, 201, 201, 201)),
+    ("DELETE", "calendar", None, (401, 204, 204, 204, 204)),
+    # The key of the attendee's calendar is enough.
+    ("GET", "feed", None, (200, 200, 200, 200, 200)),
     ("POST", "logout", None, (401, 204, 204, 204, 204)),
     ("GET", "me", None, (401, 200, 200, 200, 200)),
     ("PATCH", "me", {"email": "other@example.org"}, (401, 200, 200, 200, 200)),
@@ -46,6 +55,7 @@ def clients(settings, api, as_user, alice, bob, carol):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     staff = User.objects.create_superuser("staff", "staff@example.org")
     User.objects.update(password=make_password(PASSWORD))
+    CalendarKey.objects.create(user=bob, digest=digest(KEY))
     people = {"stranger": carol, "attendee": bob, "organizer": alice, "staff": staff}
     return {"anonymous": api} | {role: as_user(person) for role, person in people.items()}
 
@@ -61,7 +71,7 @@ def place(alice, bob, carol, event_of):
 @pytest.mark.parametrize(("method", "name", "body", "role", "status"), CASES)
 def test_right(clients, routes, event, reservation, place, method, name, body, role, status):
     route = getattr(routes, name)
-    objects = {"reservation": reservation, "place": place, "waitlist": place.event}
+    objects = {"reservation": reservation, "place": place, "waitlist": place.event, "feed": KEY}
     address = route if isinstance(route, str) else route(objects.get(name, event))
 
     response = getattr(clients[role], method.lower())(address, body)
@@ -74,7 +84,7 @@ def test_right(clients, routes, event, reservation, place, method, name, body, r
 
 @pytest.mark.parametrize("role", ROLES)
 def test_email_addresses_are_not_shown(clients, routes, event, reservation, place, role):
-    addresses = [routes.events, routes.event(event), routes.attendees(event), routes.reservations]
+    addresses = [routes.events, routes.event(event), routes.attendees(event), routes.reservations, routes.feed(KEY)]
     addresses += [routes.waitlist(place.event), routes.places]
 
     shown = [clients[role].get(address).content.decode() for address in addresses]

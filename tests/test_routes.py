@@ -61,10 +61,13 @@ NAMES = {
     "event-detail": "event",
     "event-reservations": "attendees",
     "event-waitlist": "waitlist",
+    "event-calendar": "event_calendar",
     "reservation-list": "reservations",
     "reservation-detail": "reservation",
     "waitlist-list": "places",
     "waitlist-detail": "place",
+    "calendar": "calendar",
+    "calendar-feed": "feed",
 }
 
 

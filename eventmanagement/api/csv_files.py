@@ -1,15 +1,12 @@
 """Responses with all rows of a list, as a CSV file (RFC 4180)."""
 
 import csv
-import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from io import TextIOWrapper
 from tempfile import TemporaryFile
 from typing import IO, Any
-from unicodedata import normalize
-from urllib.parse import quote
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -28,12 +25,6 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uf
 # "header" says that the first line has the names of the columns. There is no byte order mark: programs would read it as
 # part of the first name, and the charset is given here.
 CONTENT_TYPE = "text/csv; charset=utf-8; header=present"
-# In characters. File systems allow 255 bytes, and a character of UTF-8 takes up to four.
-MAX_TITLE_LENGTH = 50
-# Characters that file systems or shells treat specially. Browsers may decode "%" in a file name.
-UNSAFE_IN_NAMES = re.compile(r'[<>:"/\\|?*%;]')
-# Windows drops these characters at the end of a name, and Unix hides a file whose name begins with a dot.
-EDGES = ". "
 
 
 def csv_response(
@@ -99,20 +90,3 @@ def cell(field: AnyField, value: Any) -> str:
     if isinstance(shown, bool):
         return "true" if shown else "false"
     return f"'{shown}" if isinstance(shown, str) and shown.startswith(FORMULA_STARTS) else str(shown)
-
-
-def content_disposition(pattern: str, title: str, fallback: str) -> str:
-    """Return the header for a download whose file name is ``pattern`` with ``title`` for its braces (RFC 6266).
-
-    It has a name in ASCII, and one in Unicode for the clients that know it. Characters that are unsafe in file names
-    are replaced by spaces, and a long title is shortened. If nothing remains, ``fallback`` replaces the title.
-    """
-    printable = "".join(character if character.isprintable() else " " for character in title)
-    shortened = _safe(printable)[:MAX_TITLE_LENGTH].strip(EDGES)
-    in_ascii = _safe(normalize("NFKD", shortened).encode("ascii", "ignore").decode())
-    plain, full = (pattern.format(each or fallback) for each in (in_ascii, shortened))
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(full, safe='')}"
-
-
-def _safe(title: str) -> str:
-    return " ".join(UNSAFE_IN_NAMES.sub(" ", title).split()).strip(EDGES)

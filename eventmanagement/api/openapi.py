@@ -48,6 +48,7 @@ OPERATIONS = [
     "event_delete",
     "event_attendees",
     "event_waitlist",
+    "event_calendar",
     "reservation_create",
     "reservation_list",
     "reservation_retrieve",
@@ -56,6 +57,9 @@ OPERATIONS = [
     "waitlist_list",
     "waitlist_retrieve",
     "waitlist_leave",
+    "calendar_create",
+    "calendar_delete",
+    "calendar_feed",
 ]
 
 # The schemas of error bodies. error_schema() adds one for each code.
@@ -234,18 +238,24 @@ def operation(
         examples.append(OpenApiExample("Example request", sends, request_only=True))
     if returns:
         examples.append(OpenApiExample("Example response", returns, response_only=True))
-    described: dict[Any, Any] = dict(sorted(responses.items()))
+    described: dict[Any, Any] = {**responses}
     for media_type, text in (files or {}).items():
         described[HTTPStatus.OK.value, media_type] = OpenApiResponse(OpenApiTypes.STR, HTTPStatus.OK.phrase)
         examples.append(OpenApiExample("Example file", text, media_type=media_type, response_only=True))
     return extend_schema(
         operation_id=operation_id,
         summary=summary,
-        responses=described,
+        responses=dict(sorted(described.items(), key=response_position)),
         examples=examples,
         parameters=[*parameters, *RESPONSE_HEADERS, *(CONDITIONAL_HEADERS if conditional else []), *headers],
         **options,
     )
+
+
+def response_position(item: tuple[int | tuple[int, str], Any]) -> tuple[int, str]:
+    """Return the sort key of a response: its status, then its media type. JSON comes first."""
+    key, _ = item
+    return key if isinstance(key, tuple) else (key, "")
 
 
 def error(status: HTTPStatus, detail: str, description: str, code: str | None = None) -> dict[int, Any]:

@@ -45,11 +45,14 @@ def test_document_has_only_long_paths(client):
         "/api/event/events/",
         "/api/event/events/{id}/",
         "/api/event/events/{event_id}/total-reservations/",
+        "/api/event/events/{event_id}/calendar.ics",
         "/api/reservation/reservations/",
         "/api/reservation/reservations/{id}/",
         "/api/event/events/{event_id}/waitlist/",
         "/api/reservation/waitlist/",
         "/api/reservation/waitlist/{id}/",
+        "/api/reservation/calendar/",
+        "/api/reservation/calendar/{key}.ics",
     }
 
 

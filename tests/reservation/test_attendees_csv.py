@@ -14,7 +14,8 @@ from django.db import connection, connections
 from django.urls import reverse
 
 from eventmanagement.api import csv_files
-from eventmanagement.api.csv_files import FORMULA_STARTS, content_disposition
+from eventmanagement.api.csv_files import FORMULA_STARTS
+from eventmanagement.api.downloads import content_disposition
 from eventmanagement.database import queries
 from reservation.models import Reservation
 from reservation.serializers import AttendeeSerializer

@@ -19,7 +19,7 @@ from eventmanagement.serving.middleware import ERRORS
 from tests.openapi import DocumentedClient, check, codes, document, fits
 
 UNREADABLE = ["parse_error", "bad_request"]
-WITHOUT_TOKEN = {"signup", "login", "event_list", "event_retrieve"}
+WITHOUT_TOKEN = {"signup", "login", "event_list", "event_retrieve", "event_calendar", "calendar_feed"}
 EVENT = "/api/event/events/1/"
 LATER = {"Retry-After": "2"}
 

@@ -1,0 +1,7 @@
+"""Signals between apps that don't import each other."""
+
+from django.dispatch import Signal
+
+# Sent after the tokens of users were deleted, for example because of a new password or a deactivation, in the same
+# transaction. Arguments: ``user_ids``, a list. Receivers must delete everything else that stands for a login.
+credentials_revoked = Signal()
