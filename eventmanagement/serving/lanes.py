@@ -21,8 +21,8 @@ class Lane(StrEnum):
     # Login, sign-up, password changes and account deletion. Each hashes a password, which takes 0.2 seconds of CPU
     # time.
     ACCOUNTS = "accounts"
-    # GET requests with a query string: searches, filters, orderings and deep pages. Each SQL query may run for up to
-    # READ_TIMEOUT.
+    # GET requests with a query string: searches, filters, orderings, deep pages and downloads. Also a user's calendar,
+    # which may have hundreds of entries, and the admin's downloads. Each SQL query may run for up to READ_TIMEOUT.
     QUERIES = "queries"
     # Bookings and cancellations, joining and leaving waiting lists. Each waits for the lock of an event's row for up to
     # BOOKING_LOCK_TIMEOUT.
@@ -57,6 +57,7 @@ MAX_QUEUE_LENGTH = {
 
 ACCOUNTS = re.compile(r"/(login|signup|password|password_change|delete-account)/$")
 BOOKINGS = re.compile(r"/api/(reservation/)?(reservations|waitlist)/")
+LONG_READS = re.compile(r"/api/(reservation/)?calendar/|/admin/event/event/\d+/attendees\.csv$")
 # Validated by the settings.
 MOUNT_PATH = os.environ.get("SCRIPT_NAME", "")
 
@@ -81,5 +82,5 @@ def lane_of(method: str, path: str, query: str) -> Lane:
     if ACCOUNTS.search(path) and method != "OPTIONS":
         return Lane.ACCOUNTS
     if method in READS or method == "OPTIONS":
-        return Lane.QUERIES if query else Lane.READS
+        return Lane.QUERIES if query or LONG_READS.match(path, len(MOUNT_PATH)) else Lane.READS
     return Lane.BOOKINGS if BOOKINGS.match(path, len(MOUNT_PATH)) else Lane.WRITES

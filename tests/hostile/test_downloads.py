@@ -1,8 +1,12 @@
-"""Downloads of a long list of attendees: the memory they use, how long they take, and other clients meanwhile."""
+"""Downloads of a long list of attendees: the memory they use, how long they take, and other clients meanwhile.
+
+Also the longest calendar of a user.
+"""
 
 import os
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -27,6 +31,17 @@ WITH crowd AS (
     UPDATE event_event SET capacity = %(count)s, seats_remaining = 0 WHERE id = %(event)s
 )
 INSERT INTO reservation_reservation (event_id, user_id, created_at) SELECT %(event)s, id, now() FROM crowd
+"""
+
+BOOK_ALL = """
+WITH events AS (
+    INSERT INTO event_event (title, description, start_time, end_time, capacity, seats_remaining, organizer_id)
+    SELECT 'Concert', repeat('\U0001f3b7', 10000), now() + n * interval '1 hour', now() + n * interval '2 hours', 1, 0,
+           (SELECT user_id FROM authtoken_token WHERE key = %(token)s)
+    FROM generate_series(1, 1000) n
+    RETURNING id, organizer_id
+)
+INSERT INTO reservation_reservation (event_id, user_id) SELECT id, organizer_id FROM events
 """
 
 
@@ -89,3 +104,16 @@ def test_downloads_do_not_affect_others(running, tokens, download):
     outcomes = resist(probe, "download the attendees", [lambda: download(ATTENDEES)] * 8)
 
     assert set(outcomes) <= {200, 503}
+
+
+def test_calendars_do_not_affect_others(running, tokens):
+    service, cluster = running
+    with psycopg.connect(cluster.url) as session:
+        session.execute(BOOK_ALL, {"token": tokens[-1]})
+    path = urlsplit(service.request("POST", "/api/calendar/", token=tokens[-1]).json["url"]).path
+    probe = Probe(service, tokens[150:], create_event(service, tokens[0], "Other"))
+
+    outcomes = resist(probe, "read a calendar with 500 entries", [lambda: service.request("GET", path)] * 8)
+
+    assert set(outcomes) <= {200, 503}
+    assert outcomes[200]
