@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.faults.conftest import EVENT, assert_unavailable
+from tests.hostile.test_downloads import INSERT_ATTENDEES
 from tests.postgres import Cluster
 from tests.service import TIMEOUT, Service
 
@@ -106,6 +107,19 @@ def test_book_search_and_cancel(service, token, event):
     assert found.status == 200
     assert cancelled.status == 204
     assert service.request("GET", "/readyz").status == 200
+
+
+def test_downloads_are_whole(service, administrator, token):
+    """Each download reads in several steps, and must stay on one server connection for all of them."""
+    event = service.request("POST", "/api/events/", EVENT, token).json["id"]
+    administrator.execute(INSERT_ATTENDEES, {"count": 2500, "event": event})
+
+    with ThreadPoolExecutor(6) as clients:
+        path = f"/api/events/{event}/reservations/?format=csv"
+        responses = list(clients.map(lambda _: service.request("GET", path, None, token), range(12)))
+
+    assert {response.status for response in responses} == {200}
+    assert {len(response.text.splitlines()) for response in responses} == {2501}
 
 
 def test_every_session_has_the_limits(running, service):

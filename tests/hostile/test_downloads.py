@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="tests
 
 # The numbers of attendees of two events.
 FEW, ATTENDEES = 5_000, int(os.environ.get("HOSTILE_ATTENDEES", 100_000))
-INSERT = """
+INSERT_ATTENDEES = """
 WITH crowd AS (
     INSERT INTO auth_user (password, is_superuser, username, first_name, last_name, email, is_staff, is_active,
                            date_joined)
@@ -64,7 +64,7 @@ def download(running, tokens):
     events = {count: create_event(service, tokens[0], "Stadium") for count in (FEW, ATTENDEES)}
     with psycopg.connect(cluster.url, autocommit=True) as session:
         for count, event in events.items():
-            session.execute(INSERT, {"count": count, "event": event})
+            session.execute(INSERT_ATTENDEES, {"count": count, "event": event})
         session.execute("VACUUM ANALYZE")
     return lambda count: service.request(
         "GET", f"/api/events/{events[count]}/reservations/?format=csv", None, tokens[0]
