@@ -36,6 +36,18 @@ def csv_response(
     given back, so a slow client holds neither a transaction nor a connection. ``disposition`` is the header
     Content-Disposition. Raises Unavailable if reading takes more than MAX_SECONDS, or if the file can't be written.
     """
+    try:
+        response = FileResponse(_file_of(rows, serializer_class), content_type=CONTENT_TYPE)
+    except OSError as error:
+        # For example, no space is left on the disk.
+        raise Unavailable(f"the temporary file can't be written: {error.strerror}") from error
+    response["Content-Disposition"] = disposition
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _file_of(rows: "QuerySet[Any, Any]", serializer_class: type[CachedFieldsMixin]) -> IO[bytes]:
+    """Return the open file, and give the database connection back. After an error, the file is closed."""
     with ExitStack() as on_error:
         # The file has no name in the file system, so it is gone as soon as it is closed, even after a crash.
         file = on_error.enter_context(TemporaryFile())
@@ -44,30 +56,23 @@ def csv_response(
         if not connection.in_atomic_block:
             connection.close()
         file.seek(0)
-        response = FileResponse(file, content_type=CONTENT_TYPE)
-        # The response closes the file.
         on_error.pop_all()
-    response["Content-Disposition"] = disposition
-    response["Cache-Control"] = "private, no-store"
-    return response
+        return file
 
 
 def _write(file: IO[bytes], rows: "QuerySet[Any, Any]", serializer_class: type[CachedFieldsMixin]) -> None:
     fields = readable_fields(serializer_class)
     columns = rows.values_list(*("__".join(field.source_attrs) for field in fields))
-    try:
-        text = TextIOWrapper(file, encoding="utf-8", newline="")
-        writer = csv.writer(text)
-        writer.writerow([field.field_name for field in fields])
-        # After an error, closing ends the transaction at once.
-        with closing(iterate_snapshot(columns)) as found:
-            for row in _in_time(found):
-                writer.writerow(map(cell, fields, row))
-        text.flush()
-        text.detach()
-    except OSError as error:
-        # For example, no space is left on the disk.
-        raise Unavailable(f"the temporary file can't be written: {error.strerror}") from error
+    text = TextIOWrapper(file, encoding="utf-8", newline="")
+    writer = csv.writer(text)
+    writer.writerow([field.field_name for field in fields])
+    # After an error, closing ends the transaction at once.
+    with closing(iterate_snapshot(columns)) as found:
+        for row in _in_time(found):
+            writer.writerow(map(cell, fields, row))
+    text.flush()
+    # Otherwise the file would be closed together with this wrapper.
+    text.detach()
 
 
 def _in_time(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

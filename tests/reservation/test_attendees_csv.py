@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.urls import reverse
 
+from event.models import Event
 from eventmanagement.api import csv_files
 from eventmanagement.api.csv_files import FORMULA_STARTS
 from eventmanagement.api.downloads import content_disposition
@@ -207,16 +208,27 @@ def test_file_is_closed_after_an_error(as_user, alice, event, reservation, files
     assert files[0].closed
 
 
-def test_full_disk_is_503(as_user, alice, event, reservation, monkeypatch):
-    def fill(rows):
-        raise OSError(28, "No space left on device")
+def no_directory():
+    raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr(csv_files, "iterate_snapshot", fill)
+
+def full_disk():
+    return open("/dev/full", "w+b")
+
+
+@pytest.mark.parametrize("make", [no_directory, full_disk])
+@pytest.mark.parametrize("attendees", [1, 300])
+def test_file_that_can_not_be_written_is_503(as_user, alice, event, people, monkeypatch, make, attendees):
+    Event.objects.update(capacity=attendees)
+    book(event, *people(attendees))
+    monkeypatch.setattr(csv_files, "TemporaryFile", make)
 
     response = as_user(alice).get(LONG.attendees(event), {"format": "csv"})
 
     assert response.status_code == 503
     assert response.json()["code"] == "unavailable"
+    # The transaction of the cursor is over.
+    Event.objects.update(capacity=attendees + 1)
 
 
 def test_reading_that_takes_too_long_is_503(download, reservation, monkeypatch):
