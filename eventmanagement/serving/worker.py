@@ -97,7 +97,8 @@ class ConfigSnapshot:
 
     def __init__(self, config: Any) -> None:
         self._config = config
-        vars(self).update({name: setting.get() for name, setting in config.settings.items()}, is_ssl=config.is_ssl)
+        # Not the settings' own values: for some of them, such as sendfile, the configuration returns another one.
+        vars(self).update({name: getattr(config, name) for name in config.settings}, is_ssl=config.is_ssl)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._config, name)
@@ -295,7 +296,7 @@ class Worker(ThreadWorker):
         self.finished.put(connection)
         # In this order: the loop, on the other hand, first reads the data or stops watching, and then looks into the
         # queue. So at least one of the two sees what the other has done.
-        is_over = not future.cancelled() and not future.exception() and future.result() and not connection.unsent
+        is_over = not future.cancelled() and not future.exception() and future.result() and not connection.has_more
         if not is_over or connection.received or not connection.watched:
             self.method_queue.defer(self.finish_requests)
 

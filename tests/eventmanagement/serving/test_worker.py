@@ -723,6 +723,31 @@ def test_large_file_stays_on_disk_until_the_client_reads(worker, client):
     assert worker.held == 0
 
 
+def test_rest_of_a_large_file_wakes_the_event_loop(worker, client):
+    worker.wsgi = file_of(SIZE)
+    worker.tpool.are_busy = True
+    send(worker, client, GET)
+
+    worker.tpool.serve()
+
+    [connection] = worker.connections
+    assert connection.file
+    assert not connection.unsent
+    assert worker.poller.select(0)
+
+
+def test_configuration_has_the_values_of_gunicorn(monkeypatch):
+    monkeypatch.setenv("SENDFILE", "no")
+    config = Config()
+
+    snapshot = module.ConfigSnapshot(config)
+
+    assert snapshot.sendfile is False
+    assert {name: getattr(snapshot, name) for name in config.settings} == {
+        name: getattr(config, name) for name in config.settings
+    }
+
+
 def test_connection_is_kept_after_a_large_file(worker, client):
     worker.wsgi = file_of(SIZE)
     send(worker, client, GET)
