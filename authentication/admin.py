@@ -133,26 +133,29 @@ class UserAdmin(ModelAdmin, auth_admin.UserAdmin):
             for name, options in fieldsets
         ]
 
-    @admin.action(permissions=["change"], description="Revoke the tokens of selected %(verbose_name_plural)s")
+    @admin.action(
+        permissions=["change"],
+        description="Revoke the tokens and calendar addresses of selected %(verbose_name_plural)s",
+    )
     def revoke_tokens(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """Revoke the tokens of these users, and log it in the admin history of each user who had a token."""
+        """Revoke them, and log it in the admin history of each user who had a token or an address."""
+        count = 0
         with transaction.atomic():
-            holders = list(users.filter(auth_token__isnull=False))
             ids = list(users.values_list("pk", flat=True))
             for start in range(0, len(ids), BATCH_SIZE):
-                revoke_tokens(ids[start : start + BATCH_SIZE])
-            for start in range(0, len(holders), BATCH_SIZE):
+                holders = list(User.objects.filter(pk__in=revoke_tokens(ids[start : start + BATCH_SIZE])))
+                count += len(holders)
                 LogEntry.objects.log_actions(
                     request.user.pk,  # type: ignore[arg-type]  # The id is never None here, because the admin rejects anonymous users.
-                    holders[start : start + BATCH_SIZE],
+                    holders,
                     CHANGE,
-                    "Revoked the API token.",
+                    "Revoked the tokens and calendar addresses.",
                 )
-        if not holders:
-            self.message_user(request, "None of the selected users has a token.", messages.INFO)
+        if not count:
+            self.message_user(request, "None of the selected users has a token or a calendar address.", messages.INFO)
             return
-        tokens = "the token of 1 user" if len(holders) == 1 else f"the tokens of {len(holders)} users"
-        self.message_user(request, f"Revoked {tokens}.", messages.SUCCESS)
+        number = "1 user" if count == 1 else f"{count} users"
+        self.message_user(request, f"Revoked the tokens and calendar addresses of {number}.", messages.SUCCESS)
 
 
 admin.site.unregister(Group)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User, update_last_login
@@ -133,10 +133,16 @@ def run_if_password_still_matches(user: User, password: str, action: Callable[[U
     raise Unavailable("the account changed during every attempt")
 
 
-def revoke_tokens(user_ids: list[int]) -> None:
-    """Delete the tokens of these users, and send ``credentials_revoked``."""
-    Token.objects.filter(user__in=user_ids).delete()
-    credentials_revoked.send(sender=User, user_ids=user_ids)
+def revoke_tokens(user_ids: list[int]) -> set[int]:
+    """Delete the tokens of these users, and send ``credentials_revoked``.
+
+    Returns the ids of those users who had a token, or a calendar address or the like.
+    """
+    tokens = Token.objects.filter(user__in=user_ids)
+    holders = set(tokens.values_list("user_id", flat=True))
+    tokens.delete()
+    responses: list[Any] = credentials_revoked.send(sender=User, user_ids=user_ids)
+    return holders.union(*(other_holders for _, other_holders in responses))
 
 
 def revoke_token(user: User) -> None:

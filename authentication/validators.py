@@ -45,4 +45,4 @@ class TokenRevokingValidator:
         revoke_token(user)
 
     def get_help_text(self) -> str:
-        return "A new password ends every session of the account and revokes its API token."
+        return "A new password ends every session of the account and revokes its API token and calendar address."

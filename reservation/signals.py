@@ -51,5 +51,9 @@ def cancel_reservations(instance: User, origin: Any, **kwargs: Any) -> None:
 
 
 @receiver(credentials_revoked)
-def delete_calendar_keys(user_ids: list[int], **kwargs: Any) -> None:
-    CalendarKey.objects.filter(user__in=user_ids).delete()
+def delete_calendar_keys(user_ids: list[int], **kwargs: Any) -> list[int]:
+    """Delete the calendar keys of these users. Returns the ids of those who had one."""
+    keys = CalendarKey.objects.filter(user__in=user_ids)
+    holders = list(keys.values_list("user_id", flat=True))
+    keys.delete()
+    return holders

@@ -237,7 +237,7 @@ def test_admin_resets_a_forgotten_password(api, bob):
 def test_admin_shows_password_help_text(bob):
     page = superuser().get(reverse("admin:auth_user_password_change", args=[bob.pk])).content.decode()
 
-    assert "A new password ends every session of the account and revokes its API token." in page
+    assert "A new password ends every session of the account and revokes its API token and calendar address." in page
 
 
 def test_token_of_a_deactivated_account_does_not_come_back(as_user, bob):
@@ -291,7 +291,7 @@ def test_admin_revokes_tokens(as_user, alice, bob, carol, monkeypatch, batch):
 
     response = revoke(superuser(), alice, bob)
 
-    assert messages(response) == ["Revoked the tokens of 2 users."]
+    assert messages(response) == ["Revoked the tokens and calendar addresses of 2 users."]
     assert not any(is_authenticated(client) for client in clients)
     assert is_authenticated(others)
 
@@ -299,11 +299,11 @@ def test_admin_revokes_tokens(as_user, alice, bob, carol, monkeypatch, batch):
 def test_message_for_one_token(as_user, alice, bob):
     as_user(bob)
 
-    assert messages(revoke(superuser(), alice, bob)) == ["Revoked the token of 1 user."]
+    assert messages(revoke(superuser(), alice, bob)) == ["Revoked the tokens and calendar addresses of 1 user."]
 
 
 def test_message_without_tokens(bob):
-    assert messages(revoke(superuser(), bob)) == ["None of the selected users has a token."]
+    assert messages(revoke(superuser(), bob)) == ["None of the selected users has a token or a calendar address."]
     assert not LogEntry.objects.exists()
 
 
@@ -319,7 +319,7 @@ def test_revocation_is_in_the_history_of_each_user_who_had_a_token(as_user, alic
         ("boss", str(carol.pk)),
     }
     assert {(entry.action_flag, entry.get_change_message()) for entry in entries} == {
-        (CHANGE, "Revoked the API token.")
+        (CHANGE, "Revoked the tokens and calendar addresses.")
     }
 
 
@@ -352,7 +352,7 @@ def test_revocation_needs_the_permission_to_change_users(as_user, bob):
     client = as_user(bob)
     viewer = staff("viewer", "view_user")
 
-    assert "Revoke the tokens of selected users" not in viewer.get(USERS).content.decode()
+    assert "Revoke the tokens and calendar addresses of selected users" not in viewer.get(USERS).content.decode()
     revoke(viewer, bob)
 
     assert is_authenticated(client)
@@ -362,7 +362,7 @@ def test_change_permission_allows_revocation(as_user, bob):
     client = as_user(bob)
     changer = staff("changer", "view_user", "change_user")
 
-    assert "Revoke the tokens of selected users" in changer.get(USERS).content.decode()
+    assert "Revoke the tokens and calendar addresses of selected users" in changer.get(USERS).content.decode()
     revoke(changer, bob)
 
     assert not is_authenticated(client)

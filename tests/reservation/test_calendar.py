@@ -7,6 +7,7 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
@@ -21,7 +22,7 @@ from reservation.models import CalendarKey, Reservation
 from tests.admin import staff, superuser
 from tests.calendars import entries
 from tests.conftest import LONG, SHORT
-from tests.ledger import book
+from tests.ledger import book, wait
 from tests.races import race
 
 PASSWORD = "correct horse battery"
@@ -89,6 +90,18 @@ def test_calendar_has_the_bookings_of_its_user(api, address, alice, bob, carol, 
     assert first["url"] == f"http://testserver{LONG.event(event)}"
     Reservation.objects.get(event=event, user=bob).cancel()
     assert titles(api.get(path)) == ["Opera"]
+
+
+def test_calendar_has_the_seats_from_waiting_lists(api, address, alice, bob, carol, event_of):
+    event = event_of(alice, capacity=1)
+    [seat] = book(event, carol)
+    wait(event, bob)
+    path = address(bob)
+    before = titles(api.get(path))
+
+    seat.cancel()
+
+    assert (before, titles(api.get(path))) == ([], ["Concert"])
 
 
 def test_headers(api, address, bob):
@@ -313,6 +326,20 @@ def test_address_is_void_after(api, address, bob, carol, change):
 
     assert api.get(path).status_code == 404
     assert api.get(other).status_code == 200
+
+
+@pytest.mark.parametrize("with_token", [True, False])
+def test_admin_is_told_of_each_user_whose_address_was_revoked(address, bob, carol, with_token):
+    for user in (bob, carol):
+        address(user)
+    Token.objects.exclude(user=carol if with_token else None).delete()
+    changes = {"action": "revoke_tokens", "_selected_action": [bob.pk, carol.pk]}
+
+    response = superuser().post("/admin/auth/user/", changes, follow=True)
+
+    told = [str(message) for message in response.context["messages"]]
+    assert told == ["Revoked the tokens and calendar addresses of 2 users."]
+    assert set(LogEntry.objects.values_list("object_id", flat=True)) == {str(bob.pk), str(carol.pk)}
 
 
 def test_address_stays_after_other_changes(api, as_user, address, bob):
