@@ -22,7 +22,7 @@ from reservation.models import Reservation
 from reservation.serializers import AttendeeSerializer
 from tests.admin import staff
 from tests.conftest import LONG, SHORT
-from tests.ledger import book
+from tests.ledger import book, wait
 
 COLUMNS = AttendeeSerializer.Meta.fields
 
@@ -56,6 +56,24 @@ def test_lines_are_the_attendees_in_the_order_of_booking(as_user, alice, bob, ca
     shown = [dict(zip(header, row, strict=True)) for row in rows]
     assert [each["user"] for each in shown] == ["carol", "bob"]
     assert shown == [{name: as_text(value) for name, value in attendee.items()} for attendee in attendees]
+
+
+def test_column_says_who_came_from_the_waiting_list(download, event, alice, bob, carol):
+    Event.objects.filter(pk=event.pk).update(capacity=1)
+    [seat] = book(event, alice)
+    wait(event, bob, carol)
+    seat.cancel()
+    Event.objects.filter(pk=event.pk).update(capacity=3)
+    book(event, alice)
+
+    header, *rows = lines(download())
+
+    shown = [dict(zip(header, row, strict=True)) for row in rows]
+    assert [(each["user"], each["from_waitlist"]) for each in shown] == [
+        ("bob", "true"),
+        ("carol", "true"),
+        ("alice", "false"),
+    ]
 
 
 def as_text(value):
