@@ -1,9 +1,11 @@
 """What tests need to know of the database and its queries."""
 
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from event.models import EventQuerySet
@@ -22,6 +24,13 @@ def slowly(read: Callable[..., Any]) -> Callable[..., Any]:
         return read(*args, **options)
 
     return read_slowly
+
+
+def sql_of(migration: str) -> str:
+    """Return the SQL of a migration of the event app."""
+    output = StringIO()
+    call_command("sqlmigrate", "event", migration, stdout=output)
+    return output.getvalue()
 
 
 def replace_list(monkeypatch: pytest.MonkeyPatch, function: Callable[[Any], Any]) -> None:

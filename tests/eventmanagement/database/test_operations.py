@@ -1,21 +1,13 @@
 """Check constraints are added to large tables in two migrations."""
 
-from io import StringIO
-
 import pytest
-from django.core.management import call_command
 from django.db import connection
 
 from event.models import Event
+from tests.database import sql_of
 
 NAMES = {"event_waiting_is_not_negative", "event_nobody_waits_beside_a_free_seat"}
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such constraints")
-
-
-def sql_of(migration):
-    output = StringIO()
-    call_command("sqlmigrate", "event", migration, stdout=output)
-    return output.getvalue()
 
 
 @on_postgresql
