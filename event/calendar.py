@@ -19,11 +19,6 @@ CONTENT_TYPE = "text/calendar; charset=utf-8"
 STAMP = re.compile(rb"^DTSTAMP:.*\r\n", re.MULTILINE)
 
 
-def is_cancelled(event: Event) -> bool:
-    """Return whether the event was called off."""
-    return getattr(event, "cancelled_at", None) is not None
-
-
 def calendar_entry(event: Event, description: str, request: Request) -> icalendar.Event:
     """Return the event with this description, and with a link to it in the API.
 
@@ -33,7 +28,7 @@ def calendar_entry(event: Event, description: str, request: Request) -> icalenda
     entry.add("UID", str(event.uid))
     entry.add("DTSTAMP", now())
     entry.add("SEQUENCE", event.revision)
-    entry.add("STATUS", "CANCELLED" if is_cancelled(event) else "CONFIRMED")
+    entry.add("STATUS", "CANCELLED" if event.cancelled_at else "CONFIRMED")
     entry.add("SUMMARY", event.title)
     start, end = in_seconds(event.start_time), in_seconds(event.end_time)
     entry.add("DTSTART", start)
@@ -42,6 +37,8 @@ def calendar_entry(event: Event, description: str, request: Request) -> icalenda
         entry.add("DTEND", end)
     if event.show_time:
         description = f"Doors open: {event.show_time:%Y-%m-%d %H:%M} UTC\n\n{description}".strip()
+    if event.cancellation_reason:
+        description = f"Called off: {event.cancellation_reason}\n\n{description}".strip()
     if description:
         entry.add("DESCRIPTION", description)
     entry.add("URL", reverse("event-detail", [event.pk], request=request))

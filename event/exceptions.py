@@ -13,6 +13,11 @@ class SeatsAvailable(Refusal):
     message = "This event has free seats. Book one instead of joining the waiting list."
 
 
+class EventCancelled(Refusal):
+    code = "event_cancelled"
+    message = "This event was called off."
+
+
 class EventStarted(Refusal):
     code = "event_started"
     message = "This event has started. Seats can no longer be booked or cancelled."

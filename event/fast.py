@@ -24,9 +24,10 @@ class FastEventMixin(FastMixin, ConditionalRequestsMixin):
     def respond_fast(self, request: HttpRequest) -> HttpResponse:
         if request.method != "GET" or connection.vendor != "postgresql":
             raise NotPlain
-        if not settings.EVENTS_PUBLIC and self.key_of(request) is None:
+        read = self.action_map.get("get")
+        if read is None or not (settings.EVENTS_PUBLIC or self.key_of(request)):
             raise NotPlain
-        return self._retrieve_fast(request) if "pk" in self.kwargs else self._list_fast(request)
+        return self._retrieve_fast(request) if read == "retrieve" else self._list_fast(request)
 
     def _retrieve_fast(self, request: HttpRequest) -> HttpResponse:
         rows = EVENT.rows(self, request, event_id=self.kwargs["pk"])

@@ -67,12 +67,17 @@ class EventFilter(django_filters.FilterSet):
     available = django_filters.ChoiceFilter(
         method="filter_available",
         choices=[("true", "true"), ("false", "false")],
-        label="true: events that have not started and have seats left; false: all others",
+        label="true: events that were not called off, have not started and have seats left; false: all others",
     )
     upcoming = django_filters.ChoiceFilter(
         method="filter_upcoming",
         choices=[("true", "true"), ("false", "false")],
         label="true: events that are not over yet; false: events that are over",
+    )
+    cancelled = django_filters.ChoiceFilter(
+        method="filter_cancelled",
+        choices=[("true", "true"), ("false", "false")],
+        label="true: events that were called off; false: events that were not",
     )
     ordering = django_filters.ChoiceFilter(
         method="filter_ordering",
@@ -92,6 +97,9 @@ class EventFilter(django_filters.FilterSet):
 
     def filter_upcoming(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
         return events.upcoming() if value == "true" else events.over()
+
+    def filter_cancelled(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
+        return events.called_off() if value == "true" else events.not_called_off()
 
     def filter_ordering(self, events: EventQuerySet, name: str, ordering: Any) -> EventQuerySet:
         return events.order_by(ordering, "id")

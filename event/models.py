@@ -1,9 +1,9 @@
 """Events and the ledger of their seats.
 
 After every commit, ``capacity - seats_remaining`` is the number of reservations of an event, and ``waiting`` is the
-length of its waiting list. Nobody waits while a seat is free. The counts are computed in SQL with F expressions, never
-in Python. All code locks the event's row before it changes the counts, reservations or places on the waiting list, and
-locks several events in the order of their ids.
+length of its waiting list. Nobody waits while a seat is free, or for an event that was called off. The counts are
+computed in SQL with F expressions, never in Python. All code locks the event's row before it changes the counts,
+reservations or places on the waiting list, and locks several events in the order of their ids.
 """
 
 import warnings
@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import connections, models, transaction
 from django.db.models import Case, CheckConstraint, Expression, F, Index, Q, Value, When
 from django.db.models.expressions import DatabaseDefault
@@ -24,12 +24,13 @@ from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from event.capacity import MAX_CAPACITY, WholeNumber, whole_number
-from event.exceptions import CapacityBelowReserved, EventStarted, SeatsAvailable, SoldOut
+from event.exceptions import CapacityBelowReserved, EventCancelled, EventStarted, SeatsAvailable, SoldOut
 from event.journal import log_promotions, log_seats
 from event.search_sql import BIGRAM_LENGTH, contains_bigrams
-from event.signals import Freed, Handover, hand_over
+from event.signals import Freed, Handover, events_called_off, hand_over
 from eventmanagement.database.breaker import LockBreaker
 from eventmanagement.database.queries import PreparedQuery, RandomUUID, SetLockTimeout
+from eventmanagement.refusals import Refusal
 from eventmanagement.text_fields import LineField, TextField
 
 # The circuit breaker for the locks of event rows, by event id. It guards booking, cancelling and Event.lock(). It
@@ -37,6 +38,7 @@ from eventmanagement.text_fields import LineField, TextField
 EVENT_LOCK_BREAKER = LockBreaker()
 
 MAX_DESCRIPTION_LENGTH = 10_000
+MAX_REASON_LENGTH = 2_000
 DOORS_OPEN_TOO_LATE = "The doors can't open after the event ends."
 EVENT_HAS_ENDED = "The event is already over."
 SEATS_CANT_BE_SET = (
@@ -44,6 +46,14 @@ SEATS_CANT_BE_SET = (
     "see Reservation.objects.book(). For a new event, leave it out or set it to None. All its seats are free."
 )
 WAITING_CANT_BE_SET = "waiting can't be set directly. It changes with the places on the waiting list."
+CANCELLATION_CANT_BE_SET = "An event is called off with cancel(), for good. Its fields can't be set directly."
+# The fields that only the methods of the ledger may write, with the error for all other code.
+PROTECTED_FIELDS = {
+    "seats_remaining": SEATS_CANT_BE_SET,
+    "waiting": WAITING_CANT_BE_SET,
+    "cancelled_at": CANCELLATION_CANT_BE_SET,
+    "cancellation_reason": CANCELLATION_CANT_BE_SET,
+}
 # The fields that a calendar shows. A change of one of them is a new revision of the event.
 SHOWN_IN_CALENDARS = frozenset({"title", "description", "start_time", "end_time", "show_time"})
 EARLIEST_START_OFFSET = timedelta(days=-365)
@@ -64,9 +74,10 @@ def fewer_waiting(number: int) -> Expression:
 NOT_STARTED = Q(start_time__gt=Now())
 STARTED = ~NOT_STARTED
 UPCOMING = Q(end_time__gt=Now())
-BOOKABLE = NOT_STARTED & Q(seats_remaining__gt=0)
+NOT_CANCELLED = Q(cancelled_at=None)
+BOOKABLE = NOT_CANCELLED & NOT_STARTED & Q(seats_remaining__gt=0)
 # When the waiting list can be joined.
-JOINABLE = NOT_STARTED & Q(seats_remaining=0)
+JOINABLE = NOT_CANCELLED & NOT_STARTED & Q(seats_remaining=0)
 
 
 def next_revision(shown: dict[str, Any]) -> Any:
@@ -91,6 +102,12 @@ class EventQuerySet(models.QuerySet["Event"]):
     def over(self) -> "EventQuerySet":
         """Return the events that are over, according to the database's clock."""
         return self.exclude(UPCOMING)
+
+    def called_off(self) -> "EventQuerySet":
+        return self.exclude(NOT_CANCELLED)
+
+    def not_called_off(self) -> "EventQuerySet":
+        return self.filter(NOT_CANCELLED)
 
     def bookable(self) -> "EventQuerySet":
         return self.filter(BOOKABLE)
@@ -120,10 +137,10 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Update the events. A new capacity changes ``seats_remaining`` by the same difference.
 
         If the capacity becomes larger, the new seats go to the people on the waiting list first. A change of what a
-        calendar shows is a new revision. Raises TypeError for ``seats_remaining`` and ``waiting``, which only the
-        ledger's own methods may set, and ValueError for a capacity that is not a whole number.
+        calendar shows is a new revision. Raises TypeError for one of PROTECTED_FIELDS, and ValueError for a capacity
+        that is not a whole number.
         """
-        refuse_counts(changes)
+        refuse_protected(changes)
         shown = {name: value for name, value in changes.items() if name in SHOWN_IN_CALENDARS}
         if shown:
             changes["revision"] = next_revision(shown)
@@ -163,6 +180,15 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     move_waiting.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
 
+    def set_cancelled(self, reason: str) -> int:
+        """Set that the events are called off now, and that nobody waits. Only for ``EventManager.cancel``.
+
+        Returns the number of updated events.
+        """
+        return super().update(cancelled_at=Now(), cancellation_reason=reason, waiting=0, revision=F("revision") + 1)
+
+    set_cancelled.alters_data = True  # type: ignore[attr-defined]  # A function's attribute.
+
     # Further options by name alone.
     def bulk_create(  # type: ignore[override]
         self, objs: Iterable["Event"], batch_size: int | None = None, **options: Any
@@ -171,8 +197,8 @@ class EventQuerySet(models.QuerySet["Event"]):
 
         Scripts that load data often set every field. So a ``seats_remaining`` that is set does not stop the load, as it
         stops ``save``: it is replaced, with a RuntimeWarning if it is not the capacity. Raises TypeError for
-        ``update_conflicts``, which would overwrite existing events, and for an event whose ``waiting`` is set, and
-        ValueError for a capacity that is not a whole number.
+        ``update_conflicts``, which would overwrite existing events, and for an event with another one of
+        PROTECTED_FIELDS, and ValueError for a capacity that is not a whole number.
         """
         if options.get("update_conflicts"):
             raise TypeError("bulk_create can't overwrite an existing event: it would reset its seats.")
@@ -209,34 +235,37 @@ class EventQuerySet(models.QuerySet["Event"]):
     delete.queryset_only = True  # type: ignore[attr-defined]  # A function's attribute.
 
 
-def refuse_counts(fields: Iterable[str]) -> None:
-    """Raise TypeError if the fields contain one of the counts that only the ledger may write."""
-    if "seats_remaining" in fields:
-        raise TypeError(SEATS_CANT_BE_SET)
-    if "waiting" in fields:
-        raise TypeError(WAITING_CANT_BE_SET)
+def refuse_protected(fields: Iterable[str]) -> None:
+    """Raise TypeError if the fields contain one of PROTECTED_FIELDS."""
+    for field, message in PROTECTED_FIELDS.items():
+        if field in fields:
+            raise TypeError(message)
 
 
 @contextmanager
 def _all_seats_free(events: list["Event"]) -> Iterator[None]:
-    """Set the counts of new events for the insert in this block: all seats are free, and nobody waits.
+    """Set the protected fields of new events for the insert in this block.
 
-    If the insert fails, restore them. Raises TypeError if ``waiting`` is set already, except on a copy: a loaded
-    instance whose primary key was set to None. A copy is another event for calendars too.
+    All seats are free, nobody waits, and the event is not called off. If the insert fails, restore the fields. Raises
+    TypeError if one of them is set already, except on a copy: a loaded instance whose primary key was set to None. The
+    caller must check ``seats_remaining``. A copy is another event for calendars too.
     """
-    before = [(event.seats_remaining, event.waiting) for event in events]
-    if any(event._state.adding and not isinstance(event.waiting, DatabaseDefault) for event in events):
-        raise TypeError(WAITING_CANT_BE_SET)
+    before = [{field: getattr(event, field) for field in PROTECTED_FIELDS} for event in events]
+    for event, values in zip(events, before, strict=True):
+        if event._state.adding:
+            set_fields = {field for field, value in values.items() if not isinstance(value, DatabaseDefault | None)}
+            refuse_protected(set_fields - {"seats_remaining"})
     try:
         for event in events:
             event.capacity = event.seats_remaining = whole_number(event.capacity)
-            event.waiting = 0
+            event.waiting, event.cancelled_at, event.cancellation_reason = 0, None, ""
             if not event._state.adding:
                 event.uid, event.revision = uuid4(), 0
         yield
     except BaseException:
-        for event, counts in zip(events, before, strict=True):
-            event.seats_remaining, event.waiting = counts
+        for event, values in zip(events, before, strict=True):
+            for field, value in values.items():
+                setattr(event, field, value)
         raise
 
 
@@ -259,14 +288,14 @@ class EventManager(EventManagerFromQuerySet["Event"]):
     def take_seat(self, event_id: int) -> "Event":
         """Take one seat. Returns the event with the new ``seats_remaining``.
 
-        The event's row stays locked until the caller's transaction ends. Raises SoldOut, EventStarted, DoesNotExist
-        or Unavailable.
+        The event's row stays locked until the caller's transaction ends. Raises EventCancelled, EventStarted, SoldOut,
+        DoesNotExist or Unavailable.
         """
         with EVENT_LOCK_BREAKER.guard(event_id):
             taken = self.seats_to_take(event_id).move_seats(F("seats_remaining") - 1)
         event = self.annotate(has_started=STARTED).get(pk=event_id)
         if not taken:
-            raise EventStarted if event.has_started else SoldOut  # type: ignore[attr-defined]  # Annotated.
+            raise _why_closed(event) or SoldOut
         return event
 
     def seats_to_take(self, event_id: int) -> EventQuerySet:
@@ -277,14 +306,14 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         """Count one more place on the waiting list. Returns the event with the new ``waiting``.
 
         The caller must insert the place in the same transaction. The event's row stays locked until the transaction
-        ends. Raises EventStarted, SeatsAvailable, DoesNotExist or Unavailable.
+        ends. Raises EventCancelled, EventStarted, SeatsAvailable, DoesNotExist or Unavailable.
         """
         joinable = self.filter(JOINABLE).filter(waits_briefly(), pk=event_id)
         with EVENT_LOCK_BREAKER.guard(event_id):
             joined = joinable.move_waiting(F("waiting") + 1)
         event = self.annotate(has_started=STARTED).get(pk=event_id)
         if not joined:
-            raise EventStarted if event.has_started else SeatsAvailable  # type: ignore[attr-defined]  # Annotated.
+            raise _why_closed(event) or SeatsAvailable
         return event
 
     def remove_waiting(self, event_id: int) -> None:
@@ -353,6 +382,33 @@ class EventManager(EventManagerFromQuerySet["Event"]):
                 freed[event_id] = Freed(seats_left, handovers.get(event_id, Handover()).promoted)
         return freed
 
+    def cancel(self, event_ids: Iterable[int], reason: str = "") -> list[int]:
+        """Call these events off, for good. Returns the ids of those that this call has called off, in ascending order.
+
+        Their reservations stay, and their waiting lists are removed in the same transaction. An event that was called
+        off before keeps its time and its reason. The events stay locked until the caller's transaction ends. Raises
+        ValidationError for a reason that is too long or has control characters.
+        """
+        reason = self.model._meta.get_field("cancellation_reason").clean(reason, None)
+        with transaction.atomic():
+            # After a wait for a lock, PostgreSQL checks again that the event is not called off.
+            called_off = self.not_called_off().filter(pk__in=list(event_ids)).lock()
+            self.not_called_off().filter(pk__in=called_off).set_cancelled(reason)
+            # Not send_robust: if the lists can't be removed, the events are not called off.
+            events_called_off.send(self.model, event_ids=called_off)
+            seats = self.filter(pk__in=called_off).order_by("pk").values_list("pk", "seats_remaining")
+            for event_id, seats_left in seats:
+                log_seats("called_off", event=event_id, seats_left=seats_left)
+        return called_off
+
+    def lock_briefly(self, event_id: int) -> "Event":
+        """Lock the event's row until the transaction ends, and return the event.
+
+        Waits for BOOKING_LOCK_TIMEOUT at most. Raises DoesNotExist or Unavailable.
+        """
+        with EVENT_LOCK_BREAKER.guard(event_id):
+            return self.locked().filter(waits_briefly()).get(pk=event_id)
+
     def set_seats(self, event_id: int, seats: int, waiting: int = 0) -> None:
         """Set ``seats_remaining`` and ``waiting``. The caller must hold the event's lock while it counts."""
         self.filter(pk=event_id).move_seats(seats, waiting=waiting)
@@ -363,6 +419,13 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         if event is None:
             raise self.model.DoesNotExist
         return event
+
+
+def _why_closed(event: "Event") -> type[Refusal] | None:
+    """Return why nobody can book or wait, or None. The event must have ``has_started``."""
+    if event.is_cancelled:
+        return EventCancelled
+    return EventStarted if event.has_started else None  # type: ignore[attr-defined]  # Annotated.
 
 
 EVENT_BY_ID = PreparedQuery(lambda event_id: Event.objects.filter(pk=event_id), event_id=-1)
@@ -390,6 +453,17 @@ class Event(models.Model):
     uid = models.UUIDField(default=uuid4, db_default=RandomUUID(), editable=False, null=True)
     # Grows with every change of what a calendar shows.
     revision = models.IntegerField(default=0, db_default=0, editable=False)
+    # When the event was called off, by the database's clock.
+    cancelled_at = models.DateTimeField("called off at", null=True, editable=False)
+    # As for ``waiting``, an older release can insert events.
+    cancellation_reason = TextField(
+        "reason",
+        blank=True,
+        max_length=MAX_REASON_LENGTH,
+        validators=[MaxLengthValidator(MAX_REASON_LENGTH)],
+        db_default="",
+        editable=False,
+    )
 
     objects = EventManager()
 
@@ -405,6 +479,7 @@ class Event(models.Model):
             CheckConstraint(
                 name="event_nobody_waits_beside_a_free_seat", condition=Q(seats_remaining=0) | Q(waiting=0)
             ),
+            CheckConstraint(name="event_nobody_waits_if_called_off", condition=Q(cancelled_at=None) | Q(waiting=0)),
             CheckConstraint(
                 name="event_starts_before_it_ends",
                 condition=Q(start_time__lt=F("end_time")),
@@ -441,6 +516,11 @@ class Event(models.Model):
         return self._state.adding and self.seats_remaining is not None
 
     @property
+    def is_cancelled(self) -> bool:
+        """Whether the event was called off."""
+        return self.cancelled_at is not None
+
+    @property
     def reserved(self) -> int:
         """The number of seats that were reserved when this instance was read."""
         return self.capacity - self.seats_remaining
@@ -454,11 +534,11 @@ class Event(models.Model):
             raise ValidationError({"start_time": STARTS_TOO_EARLY})
 
     def save(self, *, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save the event, but never the instance's ``seats_remaining`` and ``waiting``, which may be outdated.
+        """Save the event, but never the instance's PROTECTED_FIELDS, which may be outdated.
 
         A new event starts with all seats free. A changed capacity is saved by ``resize``, which may raise
         CapacityBelowReserved. A change of what a calendar shows is a new revision. Raises ValueError for a capacity
-        that is not a whole number, and TypeError for a new event with one of the two counts, or if ``update_fields``
+        that is not a whole number, and TypeError for a new event with one of PROTECTED_FIELDS, or if ``update_fields``
         contains one. If the capacity was an expression, the attribute gets its value.
         """
         if self._state.adding or self.pk is None:
@@ -480,10 +560,10 @@ class Event(models.Model):
             }
         else:
             written = set(update_fields)
-            refuse_counts(written)
+            refuse_protected(written)
         written -= {"uid", "revision"}
         with transaction.atomic(), self._revised(written):
-            super().save(update_fields=written - {"capacity", "seats_remaining", "waiting"}, **options)
+            super().save(update_fields=written - {"capacity", *PROTECTED_FIELDS}, **options)
             if "capacity" in written:
                 # After the new times are written: who gets new seats depends on whether the event is over.
                 self.resize(self.capacity)
@@ -520,6 +600,15 @@ class Event(models.Model):
         """
         with EVENT_LOCK_BREAKER.guard(self.pk):
             self.refresh_from_db(from_queryset=Event.objects.locked())
+
+    def cancel(self, reason: str = "") -> None:
+        """Call the event off, for good. Its reservations stay, and its waiting list is removed.
+
+        If it was called off before, it keeps its time and its reason. See ``EventManager.cancel``. Raises
+        DoesNotExist if the event has been deleted.
+        """
+        Event.objects.cancel([self.pk], reason)
+        self.refresh_from_db()
 
     def resize(self, capacity: int | Expression) -> None:
         """Set the capacity, and change ``seats_remaining`` by the same difference.

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from event.exceptions import CapacityBelowReserved
 from event.filters import PLUS_HINT
-from event.serializers import EventSerializer
+from event.serializers import CancellationSerializer, EventSerializer
 from event.views import EventCalendarView, EventViewSet
 from eventmanagement.api.openapi import (
     IF_MATCH,
@@ -31,7 +31,13 @@ NEW_EVENT = {
     "show_time": "2035-06-22T18:30:00Z",
     "capacity": 40,
 }
-EVENT = {"id": 1} | NEW_EVENT | {"seats_remaining": 40, "waiting": 0, "organizer": 1}
+EVENT = (
+    {"id": 1}
+    | NEW_EVENT
+    | {"seats_remaining": 40, "waiting": 0, "organizer": 1}
+    | {"cancelled_at": None, "cancellation_reason": ""}
+)
+REASON = "The harbour is closed because of the storm."
 
 # The lines of a calendar end with CRLF.
 CALENDAR = """BEGIN:VCALENDAR
@@ -68,8 +74,8 @@ describe(
     list=operation(
         "event_list",
         "List and search events",
-        description="All events, including those that are over, in the order of their start. 10 per page by default. "
-        "Filter them with the parameters.",
+        description="All events, including those that are over or were called off, in the order of their start. 10 per "
+        "page by default. Filter them with the parameters.",
         tags=TAGS,
         auth=READ_AUTH,
         conditional=True,
@@ -130,6 +136,21 @@ describe(
         tags=TAGS,
         headers=[IF_MATCH],
         responses={204: None} | CHANGE_ERRORS,
+    ),
+    cancel=operation(
+        "event_cancel",
+        "Call off an event",
+        description="For good. The event keeps its reservations, which their owners can still cancel until the start. "
+        "It loses its waiting list, and takes no more bookings. The reason is optional. If the event was called off "
+        "before, nothing changes.",
+        tags=TAGS,
+        request=CancellationSerializer,
+        sends={"reason": REASON},
+        returns=EVENT | {"cancelled_at": "2035-06-20T08:15:30.250000Z", "cancellation_reason": REASON},
+        headers=[IF_MATCH, WRITTEN_ETAG],
+        responses={200: EventSerializer}
+        | bad_request(fields={"reason": ["Ensure this field has no more than 2000 characters."]})
+        | CHANGE_ERRORS,
     ),
 )
 

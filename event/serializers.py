@@ -4,9 +4,17 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from event.models import DOORS_OPEN_TOO_LATE, EVENT_HAS_ENDED, STARTS_TOO_EARLY, Event, starts_too_early
-from eventmanagement.api.fields import ModelSerializer
+from event.models import (
+    DOORS_OPEN_TOO_LATE,
+    EVENT_HAS_ENDED,
+    MAX_REASON_LENGTH,
+    STARTS_TOO_EARLY,
+    Event,
+    starts_too_early,
+)
+from eventmanagement.api.fields import ModelSerializer, NormalizedCharField
 from eventmanagement.api.mixins import CachedFieldsMixin
+from eventmanagement.text_fields import validate_text
 
 TIME_ZONE_HELP = "A date and a time in ISO 8601 format. Without a zone, it is UTC. A date alone is refused."
 
@@ -27,6 +35,8 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
             "seats_remaining",
             "waiting",
             "organizer",
+            "cancelled_at",
+            "cancellation_reason",
         ]
         read_only_fields = ["organizer"]
         extra_kwargs = {
@@ -39,6 +49,8 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
             "seats_remaining": {"help_text": "The number of free seats."},
             "waiting": {"help_text": "The number of people on the waiting list."},
             "organizer": {"help_text": "The id of the user who organizes the event."},
+            "cancelled_at": {"help_text": "When the event was called off; null if it takes place."},
+            "cancellation_reason": {"help_text": "Why the event was called off; may be empty."},
         }
 
     def validate(self, changes: dict[str, Any]) -> dict[str, Any]:
@@ -64,3 +76,15 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
             setattr(event, field, value)
         event.save(update_fields=changes)
         return event
+
+
+class CancellationSerializer(serializers.Serializer[Event]):
+    """What the organizer sends to call an event off."""
+
+    reason = NormalizedCharField(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_REASON_LENGTH,
+        validators=[validate_text],
+        help_text="Why the event was called off, for everybody to read. Optional.",
+    )

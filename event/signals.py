@@ -1,4 +1,4 @@
-"""The signal with which the ledger offers freed seats to the waiting list."""
+"""The signals with which the ledger offers freed seats to the waiting list, and ends waiting lists."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +13,11 @@ from django.dispatch import Signal
 # transaction: if the receiver fails, the seats are not freed. It may have one receiver, because each seat can be given
 # away only once.
 seats_freed = Signal()
+
+# Sent when events have been called off. ``event_ids`` are their ids. The sender's transaction holds the locks of these
+# events, and has set their ``waiting`` to 0, so a receiver must remove their waiting lists. If it fails, the events are
+# not called off. It hands out nothing, so unlike ``seats_freed`` it may have several receivers.
+events_called_off = Signal()
 
 
 class Promotion(NamedTuple):

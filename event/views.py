@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.http import Http404, HttpResponse
 from rest_framework import status
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -17,7 +18,7 @@ from event.fast import FastEventMixin
 from event.filters import EventFilter
 from event.models import Event
 from event.permissions import IsAuthenticatedOrPublicRead, IsOrganizerOrReadOnly
-from event.serializers import EventSerializer
+from event.serializers import CancellationSerializer, EventSerializer
 from eventmanagement.api import limits
 from eventmanagement.api.downloads import content_disposition
 from eventmanagement.api.mixins import ConditionalRequestsMixin, FilterListOnlyMixin, MethodNotAllowedFirstMixin
@@ -26,7 +27,10 @@ from eventmanagement.api.mixins import ConditionalRequestsMixin, FilterListOnlyM
 class EventViewSet(
     FastEventMixin, MethodNotAllowedFirstMixin, FilterListOnlyMixin, ConditionalRequestsMixin, ModelViewSet[Event]
 ):
-    """Anyone can list and read events. Logged-in users can create them. Only the organizer can edit or delete one."""
+    """Anyone can list and read events. Logged-in users can create them.
+
+    Only the organizer can edit, delete or call off one.
+    """
 
     queryset = Event.objects.all()
     serializer_class = EventSerializer
@@ -86,6 +90,17 @@ class EventViewSet(
         with self.locked(event):
             self.perform_destroy(event)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Call the event off."""
+        event = self.get_object()
+        body = request.data
+        with self.locked(event):
+            cancellation = CancellationSerializer(data=body)
+            cancellation.is_valid(raise_exception=True)
+            event.cancel(**cancellation.validated_data)
+        return self._respond(self.get_serializer(event))
 
     def _respond(self, serializer: BaseSerializer[Event], status_code: int = status.HTTP_200_OK) -> Response:
         """Return the event as it has been written, with its ETag."""

@@ -13,24 +13,34 @@ from rest_framework.permissions import AllowAny
 
 from eventmanagement.api.documentation import SchemaView
 from eventmanagement.serving.health import healthz, readyz, unknown_path
-from reservation.views import AttendeeListView, EventWaitlistView
+from reservation.views import AttendeeListView, AttendeeView, CheckInUndoView, CheckInView, EventWaitlistView
 
 # The documentation is public, even if reading events needs a token.
 DOCUMENTATION = {"authentication_classes": [], "permission_classes": [AllowAny], "http_method_names": ["get", "head"]}
 
+
+def paths_of_event(attendees: str) -> list[URLPattern]:
+    """Return the paths below an event that lead to views of the reservation app."""
+    return [
+        path(f"{attendees}/", AttendeeListView.as_view(), name="event-reservations"),
+        path(f"{attendees}/<int:reservation_id>/", AttendeeView.as_view(), name="event-reservation"),
+        path("check-in/", CheckInView.as_view(), name="event-check-in"),
+        path("check-in/<int:reservation_id>/", CheckInUndoView.as_view(), name="event-check-in-undo"),
+        path("waitlist/", EventWaitlistView.as_view(), name="event-waitlist"),
+    ]
+
+
 short_paths: list[URLPattern | URLResolver] = [
     path("", include("authentication.urls")),
     path("", include("event.urls")),
-    path("events/<int:event_id>/reservations/", AttendeeListView.as_view(), name="event-reservations"),
-    path("events/<int:event_id>/waitlist/", EventWaitlistView.as_view(), name="event-waitlist"),
+    path("events/<int:event_id>/", include(paths_of_event("reservations"))),
     path("", include("reservation.urls")),
 ]
 
 urlpatterns = [
     path("api/authentication/", include("authentication.urls")),
     path("api/event/", include("event.urls")),
-    path("api/event/events/<int:event_id>/total-reservations/", AttendeeListView.as_view(), name="event-reservations"),
-    path("api/event/events/<int:event_id>/waitlist/", EventWaitlistView.as_view(), name="event-waitlist"),
+    path("api/event/events/<int:event_id>/", include(paths_of_event("total-reservations"))),
     path("api/reservation/", include("reservation.urls")),
     path("api/", include((short_paths, "short"))),
     path("api/<path:path>", unknown_path),

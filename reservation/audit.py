@@ -1,6 +1,7 @@
 """Compares the seat ledger with the reservations and the waiting lists."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
@@ -8,16 +9,18 @@ from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from event.journal import log_promotions, log_seats
-from event.models import Event
+from event.models import NOT_CANCELLED, Event
 from reservation.models import Reservation, WaitlistEntry
+from reservation.waitlist import remove_lists
 
 # Rows per fetch. Bounds the memory of an audit.
 FETCH_SIZE = 1000
 
 
 class Difference(NamedTuple):
-    """An event whose counts differ from its rows, or at which people wait beside a free seat.
+    """An event whose counts differ from its rows, or that has a waiting list which it must not have.
 
+    People may not wait beside a free seat, and not for an event that was called off.
     ``capacity - seats_remaining`` should be the number of reservations, and ``waiting`` the number of places on the
     waiting list.
     """
@@ -28,11 +31,13 @@ class Difference(NamedTuple):
     reservations: int
     waiting: int
     places: int
+    cancelled_at: datetime | None
 
     def __str__(self) -> str:
         seats = f"capacity {self.capacity}, {self.seats_remaining} seats remaining, {self.reservations} reservations"
         line = f", {self.waiting} waiting, {self.places} places on the waiting list"
-        return f"event {self.event}: {seats}{line if self.waiting or self.places else ''}"
+        called_off = ", called off" if self.cancelled_at else ""
+        return f"event {self.event}: {seats}{line if self.waiting or self.places else ''}{called_off}"
 
 
 def differences() -> Iterator[Difference]:
@@ -46,9 +51,11 @@ def differences() -> Iterator[Difference]:
         held=Count("reservations"),
         places=Coalesce(Subquery(_places_of(OuterRef("pk"))), 0),
     )
-    right = Q(capacity=F("seats_remaining") + F("held"), waiting=F("places")) & (Q(seats_remaining=0) | Q(places=0))
-    rows = counted.exclude(right).order_by("pk")
-    for row in rows.values_list("pk", "capacity", "seats_remaining", "held", "waiting", "places").iterator(FETCH_SIZE):
+    counts_are_right = Q(capacity=F("seats_remaining") + F("held"), waiting=F("places"))
+    may_have_places = Q(seats_remaining=0) & NOT_CANCELLED
+    rows = counted.exclude(counts_are_right & (may_have_places | Q(places=0))).order_by("pk")
+    columns = ("pk", "capacity", "seats_remaining", "held", "waiting", "places", "cancelled_at")
+    for row in rows.values_list(*columns).iterator(FETCH_SIZE):
         yield Difference(*row)
 
 
@@ -62,9 +69,9 @@ def _places_of(event: OuterRef) -> QuerySet[WaitlistEntry, int]:
 def repair(event_id: int) -> bool:
     """Set ``seats_remaining`` and ``waiting`` to what the rows say. Returns whether that was possible.
 
-    If people wait beside a free seat, the first ones in line get it. Counts while it holds the event's lock, so it is
-    safe while users book. An event with more reservations than capacity is not changed: a person must cancel
-    reservations or raise the capacity.
+    If people wait beside a free seat, the first ones in line get it. If the event was called off, its waiting list is
+    removed. Counts while it holds the event's lock, so it is safe while users book. An event with more reservations
+    than capacity is not changed: a person must cancel reservations or raise the capacity.
     """
     event = Event.objects.locked().filter(pk=event_id).first()
     if event is None:
@@ -72,6 +79,8 @@ def repair(event_id: int) -> bool:
     held = Reservation.objects.filter(event=event).count()
     if held > event.capacity:
         return False
+    if event.is_cancelled:
+        remove_lists([event_id])
     # First as if all seats were taken, then the free ones are freed as everywhere else.
     Event.objects.set_seats(event_id, 0, WaitlistEntry.objects.filter(event=event).count())
     freed = Event.objects.free_seats({event_id: event.capacity - held})[event_id]

@@ -100,9 +100,10 @@ def _execute(statement: CompiledStatement, event_id: int, **values: Any) -> tupl
 def _reservation(row: tuple[Any, ...], user: User) -> "models.Reservation | None":
     """Return the reservation that a statement has inserted. Raises the reason if it has not, or returns None."""
     event_columns, reservation_columns = column_names(Event), column_names(models.Reservation)
+    reasons = len(booking.RefusalReasons._fields)
     objections, event_row, reservation_row = (
-        row[:3],
-        row[3 : -len(reservation_columns)],
+        row[:reasons],
+        row[reasons : -len(reservation_columns)],
         row[-len(reservation_columns) :],
     )
     if event_row[0] is None:
@@ -117,12 +118,17 @@ def _reservation(row: tuple[Any, ...], user: User) -> "models.Reservation | None
 
 @cache
 def inserted() -> list["Field[Any, Any]"]:
-    """Return the columns whose values come from Python: all except the event and those the database generates."""
+    """Return the columns whose values come from Python.
+
+    These are all except the event, those the database generates, and ``checked_in_at``, which is NULL at first.
+    """
     columns = models.Reservation._meta.concrete_fields
     return [
         field
         for field in columns
-        if not field.primary_key and field.attname != "event_id" and field.db_default is NOT_PROVIDED
+        if not field.primary_key
+        and field.attname not in ("event_id", "checked_in_at")
+        and field.db_default is NOT_PROVIDED
     ]
 
 

@@ -23,6 +23,11 @@ class AlreadyWaiting(Refusal):
         super().__init__(waitlist_entry=entry_id)
 
 
+class CheckedIn(Refusal):
+    code = "checked_in"
+    message = "You are checked in at this event. Ask the organizer to take the seat back."
+
+
 class AlreadyCancelled(Exception):
     """The reservation no longer exists: another request has cancelled it."""
 

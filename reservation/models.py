@@ -1,6 +1,7 @@
 """Reservations, and places on the waiting lists. Each reservation is one seat at one event.
 
-Inserting a row takes a seat (``save``), and deleting it gives the seat back (``delete``). Rows are never updated.
+Inserting a row takes a seat (``save``), and deleting it gives the seat back (``delete``). Rows are never updated, but
+for ``checked_in_at``, which only the functions of door.py set.
 ``book`` and ``cancel`` add the rules (booking.py): one seat per user, and no change after the event has started.
 A place on a waiting list is kept the same way: its row and the event's count change together. ``join`` and ``leave``
 have the rules (waitlist.py). Fixtures and SQL bypass all this; ``manage.py check_seats`` finds the differences.
@@ -17,13 +18,21 @@ from django.db.models.functions import Now
 from event.journal import log_seats
 from event.models import Event
 from eventmanagement.database.queries import ClockTimestamp
-from reservation import booking, waitlist
+from reservation import booking, door, waitlist
+from reservation.exceptions import AlreadyCancelled
 
 NOT_EDITED = "A reservation can't be changed. Cancel it and book again."
+NOT_CHECKED_IN_YET = "checked_in_at can't be set directly. See Reservation.objects.check_in()."
 PLACE_NOT_EDITED = "A place on a waiting list can't be changed."
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
+    def checked_in(self) -> "ReservationQuerySet":
+        return self.exclude(checked_in_at=None)
+
+    def not_checked_in(self) -> "ReservationQuerySet":
+        return self.filter(checked_in_at=None)
+
     def update(self, **changes: Any) -> int:
         raise TypeError(NOT_EDITED)
 
@@ -48,6 +57,24 @@ class ReservationManager(ReservationManagerFromQuerySet["Reservation"]):
         """Book one seat for the user. See ``booking.book``."""
         return booking.book(user, event_id)
 
+    def check_in(self, event_id: int, reservation_id: int) -> "Reservation":
+        """Check in a reservation of the event. See ``door.check_in``."""
+        return door.check_in(event_id, reservation_id)
+
+    def undo_check_in(self, event_id: int, reservation_id: int) -> None:
+        """Undo the check-in of a reservation of the event. See ``door.undo_check_in``."""
+        door.undo_check_in(event_id, reservation_id)
+
+    def take_back(self, event_id: int, reservation_id: int, *, by: int | None) -> None:
+        """Take a seat back from an attendee, even if the event has started. See ``booking.release``.
+
+        ``by`` is the id of the organizer, for the journal of seats. Raises AlreadyCancelled if this event has no such
+        reservation.
+        """
+        deleted, _ = booking.release(self.filter(pk=reservation_id, event=event_id), by)
+        if not deleted:
+            raise AlreadyCancelled
+
 
 class Reservation(models.Model):
     event = models.ForeignKey(
@@ -70,6 +97,8 @@ class Reservation(models.Model):
     created_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
     # Whether the user got the seat from the waiting list. With the default in the database, an older release can book.
     from_waitlist = models.BooleanField(db_default=False, editable=False)
+    # When the user was checked in at the door, by the database's clock.
+    checked_in_at = models.DateTimeField(null=True, editable=False)
 
     objects = ReservationManager()
 
@@ -93,6 +122,8 @@ class Reservation(models.Model):
         """Take a seat and insert the row in one transaction. Raises the exceptions of ``Event.objects.take_seat``."""
         if not self._state.adding:
             raise TypeError(NOT_EDITED)
+        if self.checked_in_at is not None:
+            raise TypeError(NOT_CHECKED_IN_YET)
         with transaction.atomic():
             self.event = Event.objects.take_seat(self.event_id)
             super().save(**options | {"force_insert": True})
@@ -104,7 +135,10 @@ class Reservation(models.Model):
         return Reservation.objects.filter(pk=self.pk).delete()
 
     def cancel(self) -> None:
-        """Delete the reservation and give its seat back, unless the event has started. See ``booking.cancel``."""
+        """Delete the reservation and give its seat back, unless it is checked in or the event has started.
+
+        See ``booking.cancel``.
+        """
         booking.cancel(self.pk)
 
     def log_taken(self) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter, extend_schema_serializer
 from rest_framework.exceptions import NotFound
 
-from event.exceptions import EventStarted, SeatsAvailable, SoldOut
+from event.exceptions import EventCancelled, EventStarted, SeatsAvailable, SoldOut
 from event.schema import CALENDAR, EVENT, EVENT_NOT_FOUND, NOT_ORGANIZER, PAGE_NOT_FOUND
 from eventmanagement.api.openapi import NEEDS_TOKEN, bad_request, describe, error, operation
 from reservation.calendar import MAX_DESCRIPTION_LENGTH, MAX_ENTRIES
-from reservation.exceptions import AlreadyReserved, AlreadyWaiting
+from reservation.exceptions import AlreadyReserved, AlreadyWaiting, CheckedIn
 from reservation.serializers import (
     NO_SUCH_EVENT,
+    NO_SUCH_RESERVATION,
     AttendeeSerializer,
     BookingSerializer,
     CalendarAddressSerializer,
@@ -26,8 +27,11 @@ from reservation.serializers import (
 from reservation.views import (
     INVALID_FORMAT,
     AttendeeListView,
+    AttendeeView,
     CalendarFeedView,
     CalendarKeyView,
+    CheckInUndoView,
+    CheckInView,
     EventWaitlistView,
     ReservationViewSet,
     WaitlistViewSet,
@@ -36,7 +40,7 @@ from reservation.views import (
 TAGS = ["Reservations"]
 WAITLIST_TAGS = ["Waiting lists"]
 BOOKED_AT = "2035-05-04T09:12:44.031850Z"
-ATTENDEE = {"id": 1, "user": "alice", "created_at": BOOKED_AT, "from_waitlist": False}
+ATTENDEE = {"id": 1, "user": "alice", "created_at": BOOKED_AT, "from_waitlist": False, "checked_in_at": None}
 RESERVATION = {"id": 1, "event": EVENT | {"seats_remaining": 39}} | ATTENDEE
 WAITING = {"id": 1, "user": "alice", "position": 3, "created_at": BOOKED_AT}
 PLACE = {"id": 1, "event": EVENT | {"seats_remaining": 0, "waiting": 3}} | WAITING
@@ -44,6 +48,9 @@ PLACE = {"id": 1, "event": EVENT | {"seats_remaining": 0, "waiting": 3}} | WAITI
 EXAMPLE_KEY = "A" * 43
 RESERVATION_NOT_FOUND = error(
     HTTPStatus.NOT_FOUND, "No Reservation matches the given query.", "You have no reservation with this id."
+)
+ATTENDEE_NOT_FOUND = error(
+    HTTPStatus.NOT_FOUND, "Not found.", "There is no event with this id, or it has no reservation with this id."
 )
 PLACE_NOT_FOUND = error(
     HTTPStatus.NOT_FOUND,
@@ -77,6 +84,7 @@ describe(
             "BookingRefusal",
             SoldOut(),
             AlreadyReserved(1),
+            EventCancelled(),
             EventStarted(),
             fields=NO_SUCH_EVENT,
         )
@@ -105,10 +113,10 @@ describe(
         "reservation_cancel",
         "Cancel a reservation",
         description="Frees your seat. If people are on the waiting list, the first one gets it. After the event has "
-        "started, a reservation can't be cancelled.",
+        "started, or when you are checked in, a reservation can't be cancelled.",
         tags=TAGS,
         responses={204: None}
-        | bad_request("CancellationRefusal", EventStarted())
+        | bad_request("CancellationRefusal", CheckedIn(), EventStarted())
         | NEEDS_TOKEN
         | RESERVATION_NOT_FOUND,
     ),
@@ -139,14 +147,55 @@ describe(
 )
 
 describe(
+    AttendeeView,
+    delete=operation(
+        "event_attendee_remove",
+        "Take a seat back",
+        description="Only for the organizer. Deletes the reservation of an attendee, even if the event has started or "
+        "the attendee is checked in. If people are on the waiting list, the first one gets the seat.",
+        tags=["Events"],
+        responses={204: None} | NEEDS_TOKEN | NOT_ORGANIZER | ATTENDEE_NOT_FOUND,
+    ),
+)
+
+describe(
+    CheckInView,
+    post=operation(
+        "event_check_in",
+        "Check in an attendee",
+        description="Only for the organizer. Possible at any time, unless the event was called off. If the attendee is "
+        "checked in already, the response has the time of the first check-in.",
+        tags=["Events"],
+        sends={"reservation": 1},
+        returns=ATTENDEE | {"checked_in_at": "2035-06-22T18:41:07.512300Z"},
+        responses={200: AttendeeSerializer}
+        | bad_request("CheckInRefusal", EventCancelled(), fields=NO_SUCH_RESERVATION)
+        | NEEDS_TOKEN
+        | NOT_ORGANIZER
+        | EVENT_NOT_FOUND,
+    ),
+)
+
+describe(
+    CheckInUndoView,
+    delete=operation(
+        "event_check_in_undo",
+        "Undo a check-in",
+        description="Only for the organizer. If the attendee is not checked in, nothing changes.",
+        tags=["Events"],
+        responses={204: None} | NEEDS_TOKEN | NOT_ORGANIZER | ATTENDEE_NOT_FOUND,
+    ),
+)
+
+describe(
     WaitlistViewSet,
     create=operation(
         "waitlist_join",
         "Join a waiting list",
-        description="Adds you to the end of the waiting list of a full event that has not started. When a seat becomes "
-        "free, the first in line gets it at once, as a reservation with `from_waitlist`. There is nothing to confirm: "
-        "leave the list if you no longer want the seat. If you already have a seat or a place, the error contains the "
-        "id of the reservation or of the place.",
+        description="Adds you to the end of the waiting list of a full event that has not started and was not called "
+        "off. When a seat becomes free, the first in line gets it at once, as a reservation with `from_waitlist`. "
+        "There is nothing to confirm: leave the list if you no longer want the seat. If you already have a seat or a "
+        "place, the error contains the id of the reservation or of the place.",
         tags=WAITLIST_TAGS,
         sends={"event_id": 1},
         returns=PLACE,
@@ -155,6 +204,7 @@ describe(
             "JoiningRefusal",
             AlreadyReserved(1),
             AlreadyWaiting(1),
+            EventCancelled(),
             EventStarted(),
             SeatsAvailable(),
             fields=NO_SUCH_EVENT,

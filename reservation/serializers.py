@@ -7,7 +7,11 @@ from event.serializers import EventSerializer
 from eventmanagement.api.mixins import CachedFieldsMixin
 from reservation.models import Reservation, WaitlistEntry
 
-FROM_WAITLIST = {"help_text": "Whether the seat came from the waiting list."}
+RESERVATION_FIELDS = {
+    "from_waitlist": {"help_text": "Whether the seat came from the waiting list."},
+    "checked_in_at": {"help_text": "When the user was checked in at the event; null if not."},
+}
+NO_SUCH_RESERVATION = {"reservation": ["This event has no reservation with this id."]}
 NO_SUCH_EVENT = {"event_id": ["There is no event with this id."]}
 
 
@@ -31,8 +35,8 @@ class ReservationSerializer(CachedFieldsMixin, serializers.ModelSerializer[Reser
 
     class Meta:
         model = Reservation
-        fields = ["id", "event", "user", "created_at", "from_waitlist"]
-        extra_kwargs = {"from_waitlist": FROM_WAITLIST}
+        fields = ["id", "event", "user", "created_at", "from_waitlist", "checked_in_at"]
+        extra_kwargs = RESERVATION_FIELDS
 
 
 class AttendeeSerializer(CachedFieldsMixin, serializers.ModelSerializer[Reservation]):
@@ -40,8 +44,23 @@ class AttendeeSerializer(CachedFieldsMixin, serializers.ModelSerializer[Reservat
 
     class Meta:
         model = Reservation
-        fields = ["id", "user", "created_at", "from_waitlist"]
-        extra_kwargs = {"from_waitlist": FROM_WAITLIST}
+        fields = ["id", "user", "created_at", "from_waitlist", "checked_in_at"]
+        extra_kwargs = RESERVATION_FIELDS
+
+
+class CheckInSerializer(serializers.Serializer[Reservation]):
+    """Checks a reservation in at the event that is passed to ``save``."""
+
+    reservation = serializers.IntegerField(help_text="The id of a reservation of this event.")
+
+    def create(self, check_in: dict[str, Any]) -> Reservation:
+        try:
+            return Reservation.objects.check_in(check_in["event_id"], check_in["reservation"])
+        except Reservation.DoesNotExist:
+            raise serializers.ValidationError(NO_SUCH_RESERVATION) from None
+
+    def to_representation(self, reservation: Reservation) -> dict[str, Any]:
+        return AttendeeSerializer().to_representation(reservation)
 
 
 class JoiningSerializer(serializers.Serializer[WaitlistEntry]):

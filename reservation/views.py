@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from rest_framework import status
 from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
-from rest_framework.generics import ListAPIView
+from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.mixins import CreateModelMixin, DestroyModelMixin, ListModelMixin, RetrieveModelMixin
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
@@ -27,12 +27,13 @@ from reservation.calendar import booked_events, calendar_entries, delete_key, ho
 from reservation.exceptions import AlreadyCancelled, AlreadyLeft
 from reservation.exports import attendees_csv
 from reservation.fast import FastBookingMixin
-from reservation.filters import ReservationFilter, WaitlistFilter
+from reservation.filters import AttendeeFilter, ReservationFilter, WaitlistFilter
 from reservation.models import Reservation, WaitlistEntry
 from reservation.serializers import (
     AttendeeSerializer,
     BookingSerializer,
     CalendarAddressSerializer,
+    CheckInSerializer,
     JoiningSerializer,
     ReservationSerializer,
     WaitingPersonSerializer,
@@ -77,20 +78,25 @@ class ReservationViewSet(
             raise NotFound from None
 
 
-class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView[Reservation]):
-    """The attendees of an event in the order of booking, in pages or as a CSV file. Only for its organizer."""
+class OrganizedEventMixin(MethodNotAllowedFirstMixin, GenericAPIView[Any]):
+    """Only for the organizer of the event whose id is in the path."""
 
-    queryset = Reservation.objects.select_related("user")
-    serializer_class = AttendeeSerializer
     permission_classes = [IsAuthenticated, IsOrganizer]
-    filter_backends = []
-    http_method_names = ["get", "head"]
 
     @cached_property
     def event(self) -> Event:
         event = get_object_or_404(Event, pk=self.kwargs["event_id"])
         self.check_object_permissions(self.request, event)
         return event
+
+
+class AttendeeListView(OrganizedEventMixin, ListAPIView[Reservation]):
+    """The attendees of an event in the order of booking, in pages or as a CSV file. Only for its organizer."""
+
+    queryset = Reservation.objects.select_related("user")
+    serializer_class = AttendeeSerializer
+    filterset_class = AttendeeFilter
+    http_method_names = ["get", "head"]
 
     def get_queryset(self) -> QuerySet[Reservation]:
         return super().get_queryset().filter(event=self.event)
@@ -104,6 +110,50 @@ class AttendeeListView(MethodNotAllowedFirstMixin, ListAPIView[Reservation]):
             case "csv":
                 return attendees_csv(self.event, attendees)
         raise ValidationError({"format": [INVALID_FORMAT]})
+
+
+class AttendeeView(OrganizedEventMixin):
+    """Lets the organizer of an event take the seat of an attendee back."""
+
+    http_method_names = ["delete"]
+
+    def delete(self, request: Request, reservation_id: int, **kwargs: Any) -> Response:
+        try:
+            Reservation.objects.take_back(self.event.pk, reservation_id, by=request.user.pk)
+        except AlreadyCancelled:
+            raise NotFound from None
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CheckInView(OrganizedEventMixin):
+    """Lets the organizer of an event check an attendee in."""
+
+    serializer_class = CheckInSerializer
+    http_method_names = ["post"]
+
+    def post(self, request: Request, **kwargs: Any) -> Response:
+        event = self.event
+        # Read and check the body before the event is locked, so that a slow client does not block others.
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            serializer.save(event_id=event.pk)
+        except Event.DoesNotExist:
+            raise NotFound from None
+        return Response(serializer.data)
+
+
+class CheckInUndoView(OrganizedEventMixin):
+    """Lets the organizer of an event undo the check-in of an attendee."""
+
+    http_method_names = ["delete"]
+
+    def delete(self, request: Request, reservation_id: int, **kwargs: Any) -> Response:
+        try:
+            Reservation.objects.undo_check_in(self.event.pk, reservation_id)
+        except (Event.DoesNotExist, Reservation.DoesNotExist):
+            raise NotFound from None
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class WaitlistViewSet(
@@ -140,19 +190,16 @@ class WaitlistViewSet(
             raise NotFound from None
 
 
-class EventWaitlistView(MethodNotAllowedFirstMixin, ListAPIView[WaitlistEntry]):
+class EventWaitlistView(OrganizedEventMixin, ListAPIView[WaitlistEntry]):
     """The waiting list of an event, in order. Only for its organizer."""
 
     queryset = WaitlistEntry.objects.select_related("user")
     serializer_class = WaitingPersonSerializer
-    permission_classes = [IsAuthenticated, IsOrganizer]
     filter_backends = []
     http_method_names = ["get", "head"]
 
     def get_queryset(self) -> QuerySet[WaitlistEntry]:
-        event = get_object_or_404(Event, pk=self.kwargs["event_id"])
-        self.check_object_permissions(self.request, event)
-        return super().get_queryset().filter(event=event)
+        return super().get_queryset().filter(event=self.event)
 
     def paginate_queryset(self, queryset: QuerySet[WaitlistEntry, Any]) -> list[Any] | None:
         """Number the places of the page: after n places, the first one has the position n + 1.

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
@@ -18,9 +19,9 @@ from django.db.models import Case, Count, Exists, F, OuterRef, QuerySet, Subquer
 from django.db.models.functions import RowNumber
 from django.dispatch import receiver
 
-from event.exceptions import EventStarted, SeatsAvailable
-from event.models import STARTED, UPCOMING, Event
-from event.signals import Handover, Promotion, seats_freed
+from event.exceptions import EventCancelled, EventStarted, SeatsAvailable
+from event.models import NOT_CANCELLED, STARTED, UPCOMING, Event
+from event.signals import Handover, Promotion, events_called_off, seats_freed
 from eventmanagement.database.errors import Unavailable
 from reservation import models
 from reservation.booking import BATCH_SIZE, MAX_ATTEMPTS, batches, held_by
@@ -33,16 +34,16 @@ _COLLECTED: ContextVar[dict[int, list[Promotion]] | None] = ContextVar("collecte
 def join(user: User, event_id: int) -> "models.WaitlistEntry":
     """Add the user to the end of the event's waiting list. The place has its ``position``, and its event.
 
-    Raises AlreadyReserved, AlreadyWaiting, EventStarted, SeatsAvailable or Event.DoesNotExist; the first two take
-    precedence, as for a booking. Raises Unavailable if the event's row stays locked, or after MAX_ATTEMPTS attempts in
-    which the reason against joining disappeared before it could be read.
+    Raises AlreadyReserved, AlreadyWaiting, EventCancelled, EventStarted, SeatsAvailable or Event.DoesNotExist; the
+    first two take precedence, as for a booking. Raises Unavailable if the event's row stays locked, or after
+    MAX_ATTEMPTS attempts in which the reason against joining disappeared before it could be read.
     """
     for _ in range(MAX_ATTEMPTS):
         # Without a lock, so that a refusal neither waits nor writes.
         reasons_against_joining(user.pk, event_id).raise_first()
         try:
             return models.WaitlistEntry.objects.create(user=user, event_id=event_id)
-        except (EventStarted, SeatsAvailable):
+        except (EventCancelled, EventStarted, SeatsAvailable):
             # The event changed after the check. Check again, because another reason may take precedence.
             continue
     raise Unavailable(f"the waiting list of event {event_id} could not be joined in {MAX_ATTEMPTS} attempts")
@@ -56,12 +57,15 @@ class ReasonsAgainstJoining(NamedTuple):
 
     held: int | None
     place: int | None
+    cancelled_at: datetime | None
     has_started: bool
     seats_remaining: int
 
     def raise_first(self) -> None:
         """Raise the first reason against joining, if there is one."""
         self.raise_if_already_in()
+        if self.cancelled_at is not None:
+            raise EventCancelled
         if self.has_started:
             raise EventStarted
         if self.seats_remaining > 0:
@@ -79,7 +83,7 @@ def reasons_against_joining(user_id: int, event_id: int) -> ReasonsAgainstJoinin
     """Read the possible reasons against joining this event's list for this user. Raises Event.DoesNotExist."""
     held, place = (Subquery(rows.values("pk")[:1]) for rows in (held_by(user_id), _place_of(user_id)))
     state = Event.objects.filter(pk=event_id).order_by().annotate(held=held, place=place, has_started=STARTED)
-    return ReasonsAgainstJoining(*state.values_list("held", "place", "has_started", "seats_remaining").get())
+    return ReasonsAgainstJoining(*state.values_list(*ReasonsAgainstJoining._fields).get())
 
 
 def _place_of(user_id: int) -> "QuerySet[models.WaitlistEntry]":
@@ -159,16 +163,23 @@ def _remove(entry_ids: list[int], event_ids: set[int]) -> int:
     return _delete(models.WaitlistEntry.objects.filter(pk__in=list(current)))
 
 
+@receiver(events_called_off, sender=Event)
+def remove_lists(event_ids: list[int], **kwargs: Any) -> None:
+    """Remove the waiting lists of these events, whose ``waiting`` is 0. The caller holds the locks of the events."""
+    for batch in batches(event_ids):
+        _delete(models.WaitlistEntry.objects.filter(event__in=batch))
+
+
 @receiver(seats_freed, sender=Event)
 def promote(seats: Mapping[int, int], **kwargs: Any) -> dict[int, Handover]:
     """Give the freed seats of these events to the first people on their waiting lists.
 
     The caller holds the locks of the events. These statements begin after that, so they see the current lists. The
     places become reservations. A place of a user who has a seat is only removed, and the next in line gets the seat. If
-    an event is over, its list is removed instead. The number of statements grows with the batches of BATCH_SIZE seats,
-    not with the number of people. Like every ``bulk_create``, this sends no ``post_save``.
+    an event is over or was called off, its list is removed instead. The number of statements grows with the batches of
+    BATCH_SIZE seats, not with the number of people. Like every ``bulk_create``, this sends no ``post_save``.
     """
-    left = _upcoming_with_waiting_list(seats)
+    left = _open_with_waiting_list(seats)
     promoted: dict[int, list[Promotion]] = defaultdict(list)
     closed: Counter[int] = Counter()
     while left:
@@ -201,17 +212,21 @@ def collect_promotions() -> Iterator[dict[int, list[Promotion]]]:
         _COLLECTED.reset(token)
 
 
-def _upcoming_with_waiting_list(seats: Mapping[int, int]) -> dict[int, int]:
-    """Return the events, with their freed seats, that have a waiting list. Remove the lists of events that are over."""
+def _open_with_waiting_list(seats: Mapping[int, int]) -> dict[int, int]:
+    """Return the events, with their freed seats, that have a waiting list.
+
+    Remove the lists of events that are over or were called off.
+    """
     line = models.WaitlistEntry.objects.filter(event=OuterRef("pk"))
-    upcoming: dict[int, int] = {}
+    is_open = UPCOMING & NOT_CANCELLED
+    still_open: dict[int, int] = {}
     for event_ids in batches(sorted(seats)):
-        events = Event.objects.filter(Exists(line), pk__in=event_ids).order_by("pk").annotate(is_upcoming=UPCOMING)
-        found = dict(events.values_list("pk", "is_upcoming"))
-        upcoming |= {event_id: seats[event_id] for event_id, is_upcoming in found.items() if is_upcoming}
-        if over := found.keys() - upcoming.keys():
-            _delete(models.WaitlistEntry.objects.filter(event__in=over))
-    return upcoming
+        events = Event.objects.filter(Exists(line), pk__in=event_ids).order_by("pk").annotate(is_open=is_open)
+        found = dict(events.values_list("pk", "is_open"))
+        still_open |= {event_id: seats[event_id] for event_id, is_open in found.items() if is_open}
+        if closed := found.keys() - still_open.keys():
+            _delete(models.WaitlistEntry.objects.filter(event__in=closed))
+    return still_open
 
 
 def _one_batch(seats: Mapping[int, int]) -> dict[int, int]:

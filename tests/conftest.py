@@ -48,6 +48,17 @@ class Routes:
     def attendees(self, event: Event | int) -> str:
         return f"{self.event(event)}{self.attendees_of}/"
 
+    def attendee(self, event: Event | int, reservation: object) -> str:
+        return f"{self.attendees(event)}{getattr(reservation, 'pk', reservation)}/"
+
+    def cancel(self, event: Event | int) -> str:
+        return f"{self.event(event)}cancel/"
+
+    def check_in(self, event: Event | int, reservation: object = None) -> str:
+        """Return the path to check in, or with a reservation that to undo its check-in."""
+        number = getattr(reservation, "pk", reservation)
+        return f"{self.event(event)}check-in/{f'{number}/' if number else ''}"
+
     def waitlist(self, event: Event | int) -> str:
         return f"{self.event(event)}waitlist/"
 

@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 UNDOCUMENTED_STATUSES = {405, 500}
 SHORT_PATHS = [
     (r"^/api/(signup|login|logout|me|password|delete-account)/$", r"/api/authentication/\1/"),
-    (r"^/api/events/(\d+)/reservations/$", r"/api/event/events/\1/total-reservations/"),
+    (r"^/api/events/(\d+)/reservations/", r"/api/event/events/\1/total-reservations/"),
     (r"^/api/(event|reservation)s/", r"/api/\1/\1s/"),
     (r"^/api/waitlist/", r"/api/reservation/waitlist/"),
     (r"^/api/calendar/", "/api/reservation/calendar/"),

@@ -59,7 +59,11 @@ NAMES = {
     "delete-account": "delete_account",
     "event-list": "events",
     "event-detail": "event",
+    "event-cancel": "cancel",
     "event-reservations": "attendees",
+    "event-reservation": "attendee",
+    "event-check-in": "check_in",
+    "event-check-in-undo": "check_in",
     "event-waitlist": "waitlist",
     "event-calendar": "event_calendar",
     "reservation-list": "reservations",
@@ -69,12 +73,14 @@ NAMES = {
     "calendar": "calendar",
     "calendar-feed": "feed",
 }
+# The routes with the id of an event and that of a reservation.
+WITH_TWO_IDS = ("event-reservation", "event-check-in-undo")
 
 
 @pytest.mark.parametrize(("name", "attribute"), NAMES.items(), ids=NAMES)
 def test_names_lead_to_both_paths(name, attribute):
     paths = [getattr(routes, attribute) for routes in (LONG, SHORT)]
-    arguments = [] if isinstance(paths[0], str) else [7]
+    arguments = [] if isinstance(paths[0], str) else [7, 8] if name in WITH_TWO_IDS else [7]
 
     reversed_paths = [reverse(name, args=arguments), reverse(f"short:{name}", args=arguments)]
 
@@ -103,6 +109,12 @@ def test_short_paths_serve_from_sign_up_to_log_out():
     assert client.get(SHORT.reservations).json()["results"] == [reservation]
     assert client.get(SHORT.reservation(reservation["id"])).json() == reservation
     assert client.get(SHORT.attendees(event["id"])).json()["count"] == 1
+    entered = client.post(SHORT.check_in(event["id"]), {"reservation": reservation["id"]}).json()
+    assert client.get(SHORT.attendees(event["id"])).json()["results"] == [entered]
+    assert client.delete(SHORT.check_in(event["id"], reservation["id"])).status_code == 204
+    assert client.delete(SHORT.attendee(event["id"], reservation["id"])).status_code == 204
+    reservation = client.post(SHORT.reservations, {"event_id": event["id"]}).json()
+    assert client.post(SHORT.cancel(event["id"])).json()["cancelled_at"]
     assert client.delete(SHORT.reservation(reservation["id"])).status_code == 204
     assert_balanced()
     assert client.delete(SHORT.event(event["id"])).status_code == 204

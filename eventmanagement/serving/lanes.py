@@ -24,8 +24,8 @@ class Lane(StrEnum):
     # GET requests with a query string: searches, filters, orderings, deep pages and downloads. Also a user's calendar,
     # which may have hundreds of entries, and the admin's downloads. Each SQL query may run for up to READ_TIMEOUT.
     QUERIES = "queries"
-    # Bookings and cancellations, joining and leaving waiting lists. Each waits for the lock of an event's row for up to
-    # BOOKING_LOCK_TIMEOUT.
+    # Bookings and cancellations, joining and leaving waiting lists, and check-ins. Each waits for the lock of an
+    # event's row for up to BOOKING_LOCK_TIMEOUT.
     BOOKINGS = "bookings"
     # All other requests that change data. They wait for row locks for up to LOCK_TIMEOUT.
     WRITES = "writes"
@@ -56,7 +56,7 @@ MAX_QUEUE_LENGTH = {
 }
 
 ACCOUNTS = re.compile(r"/(login|signup|password|password_change|delete-account)/$")
-BOOKINGS = re.compile(r"/api/(reservation/)?(reservations|waitlist)/")
+BOOKINGS = re.compile(r"/api/((reservation/)?(reservations|waitlist)/|(event/)?events/\d+/check-in/)")
 LONG_READS = re.compile(r"/api/(reservation/)?calendar/|/admin/event/event/\d+/attendees\.csv$")
 # Validated by the settings.
 MOUNT_PATH = os.environ.get("SCRIPT_NAME", "")

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from event.models import Event
 
+STANDS = {"cancelled_at": None, "cancellation_reason": ""}
 CONCERT = {
     "title": "Concert",
     "description": "Strings.",
@@ -20,7 +21,12 @@ def test_creator_becomes_the_organizer(as_user, alice, routes):
 
     event = Event.objects.get()
     assert response.status_code == 201
-    assert response.json() == CONCERT | {"id": event.pk, "seats_remaining": 120, "waiting": 0, "organizer": alice.pk}
+    assert response.json() == CONCERT | STANDS | {
+        "id": event.pk,
+        "seats_remaining": 120,
+        "waiting": 0,
+        "organizer": alice.pk,
+    }
 
 
 def test_anonymous_is_refused(api, routes):

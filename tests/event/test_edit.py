@@ -9,6 +9,7 @@ from reservation.models import Reservation
 from tests.conftest import LONG, SHORT
 from tests.ledger import assert_balanced, begin, seats_left
 
+STANDS = {"cancelled_at": None, "cancellation_reason": ""}
 MATINEE = {
     "title": "Matinee",
     "description": "Earlier.",
@@ -23,7 +24,12 @@ def test_organizer_replaces_the_event(as_user, alice, routes, event):
     response = as_user(alice).put(routes.event(event), MATINEE)
 
     assert response.status_code == 200
-    assert response.json() == MATINEE | {"id": event.pk, "seats_remaining": 20, "waiting": 0, "organizer": alice.pk}
+    assert response.json() == MATINEE | STANDS | {
+        "id": event.pk,
+        "seats_remaining": 20,
+        "waiting": 0,
+        "organizer": alice.pk,
+    }
     assert as_user(alice).get(routes.event(event)).json() == response.json()
 
 

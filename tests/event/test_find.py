@@ -44,6 +44,8 @@ def test_everybody_reads_events(api, routes, event):
         "seats_remaining": 10,
         "waiting": 0,
         "organizer": event.organizer_id,
+        "cancelled_at": None,
+        "cancellation_reason": "",
     }
     assert api.get(routes.events).json() == {"count": 1, "next": None, "previous": None, "results": [response.json()]}
 

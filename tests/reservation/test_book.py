@@ -23,6 +23,7 @@ def test_booking_takes_a_seat(as_user, bob, routes, event):
         "user": "bob",
         "created_at": reservation.created_at.isoformat().replace("+00:00", "Z"),
         "from_waitlist": False,
+        "checked_in_at": None,
     }
     assert response.json()["event"]["seats_remaining"] == 9
     assert_balanced()

@@ -71,6 +71,7 @@ def test_organizer_sees_who_attends(as_user, alice, bob, routes, event, two_seat
                 "user": name,
                 "created_at": row.created_at.isoformat().replace("+00:00", "Z"),
                 "from_waitlist": False,
+                "checked_in_at": None,
             }
             for row, name in ((first, "carol"), (second, "bob"))
         ],

@@ -182,10 +182,14 @@ def codes_of(schema):
 @pytest.mark.parametrize(
     ("name", "status", "expected"),
     [
-        ("reservation_create", "400", ["sold_out", "already_reserved", "event_started", *UNREADABLE]),
+        (
+            "reservation_create",
+            "400",
+            ["sold_out", "already_reserved", "event_cancelled", "event_started", *UNREADABLE],
+        ),
         ("event_update", "400", ["capacity_below_reserved", *UNREADABLE]),
         ("event_partial_update", "400", ["capacity_below_reserved", *UNREADABLE]),
-        ("reservation_cancel", "400", ["event_started"]),
+        ("reservation_cancel", "400", ["checked_in", "event_started"]),
         ("event_list", "400", ["bad_request"]),
         ("signup", "400", UNREADABLE),
         ("signup", "429", ["throttled"]),
