@@ -57,7 +57,7 @@ class Routes:
     def check_in(self, event: Event | int, reservation: object = None) -> str:
         """Return the path to check in, or with a reservation that to undo its check-in."""
         number = getattr(reservation, "pk", reservation)
-        return f"{self.event(event)}check-in/{f'{number}/' if number else ''}"
+        return f"{self.event(event)}check-in/{'' if number is None else f'{number}/'}"
 
     def waitlist(self, event: Event | int) -> str:
         return f"{self.event(event)}waitlist/"

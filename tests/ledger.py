@@ -13,14 +13,14 @@ from reservation.models import Reservation, WaitlistEntry
 def assert_balanced() -> None:
     """Assert that seats, reservations, ``waiting`` and places agree, for every event.
 
-    Nobody waits beside a free seat, and nobody has both a reservation and a place.
+    Nobody waits beside a free seat or for an event that was called off, and nobody has both a reservation and a place.
     """
     for event in Event.objects.all():
         holders = set(Reservation.objects.filter(event=event).values_list("user_id", flat=True))
         waiting = set(WaitlistEntry.objects.filter(event=event).values_list("user_id", flat=True))
         assert event.seats_remaining == event.capacity - len(holders)
         assert event.waiting == len(waiting)
-        assert not (waiting and event.seats_remaining)
+        assert not (waiting and (event.seats_remaining or event.is_cancelled))
         assert not holders & waiting
 
 

@@ -1,6 +1,7 @@
 """A stateful property test: the API behaves like a simple model in Python, for any sequence of actions."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
@@ -22,6 +23,7 @@ from hypothesis.stateful import (
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
+from reservation.models import Reservation
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, holders, line
 
@@ -34,17 +36,21 @@ TIMES = {"start_time": "2999-06-01T19:00:00Z", "end_time": "2999-06-01T22:00:00Z
 class ModelEvent:
     """The model of an event: its organizer, its capacity, the reservations and the places by user, in order.
 
-    The id of a reservation that came from the waiting list is unknown: None.
+    The id of a reservation that came from the waiting list is unknown: None. ``inside`` are those who are checked in.
     """
 
     organizer: str
     capacity: int
     seated: dict[str, int | None] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
+    inside: set[str] = field(default_factory=set)
+    is_cancelled: bool = False
 
     def book(self, person):
         if person in self.seated:
             return "already_reserved"
+        if self.is_cancelled:
+            return "event_cancelled"
         return "sold_out" if len(self.seated) >= self.capacity else 201
 
     def join(self, person):
@@ -52,6 +58,8 @@ class ModelEvent:
             return "already_reserved"
         if person in self.waiting:
             return "already_waiting"
+        if self.is_cancelled:
+            return "event_cancelled"
         return "seats_available" if len(self.seated) < self.capacity else 201
 
     def resize(self, capacity):
@@ -160,9 +168,63 @@ class BookingStateMachine(RuleBasedStateMachine):
         house = self.houses[event]
         found = self.clients[person].get(LONG.reservations, {"event": event}).json()["results"]
         assert [each["event"]["id"] for each in found] == [event] * (person in house.seated)
-        held = house.seated.pop(person, 0) or (found[0]["id"] if found else 0)
+        held = found[0]["id"] if found else 0
         response = self.clients[person].delete(LONG.reservation(held))
+        if person in house.inside:
+            assert outcome(response) == "checked_in"
+            return
         assert outcome(response) == (204 if held else 404)
+        house.seated.pop(person, 0)
+        house.promote()
+
+    def reservation(self, person, event):
+        """Return the id of the person's reservation, or 0."""
+        found = self.clients[person].get(LONG.reservations, {"event": event}).json()["results"]
+        return found[0]["id"] if found else 0
+
+    @rule(organizer=people, event=events)
+    def call_off(self, organizer, event):
+        house = self.houses[event]
+        response = self.clients[organizer].post(LONG.cancel(event))
+        assert outcome(response) == (200 if organizer == house.organizer else 403)
+        if organizer == house.organizer:
+            house.is_cancelled = True
+            house.waiting.clear()
+
+    @rule(person=people, event=events, other=events)
+    def check_in(self, person, event, other):
+        house = self.houses[event]
+        held, foreign = self.reservation(person, event), self.reservation(person, other)
+        scan = partial(self.clients[house.organizer].post, LONG.check_in(event))
+        if other != event:
+            assert scan({"reservation": foreign}).json().keys() == {"reservation"}
+        response = scan({"reservation": held})
+        if not held:
+            assert response.json().keys() == {"reservation"}
+        elif house.is_cancelled:
+            assert outcome(response) == "event_cancelled"
+        else:
+            assert response.json()["user"] == person
+            house.inside.add(person)
+
+    @rule(person=people, event=events)
+    def undo_check_in(self, person, event):
+        house = self.houses[event]
+        held = self.reservation(person, event)
+        response = self.clients[house.organizer].delete(
+            LONG.check_in(event, held) if held else LONG.event(event) + "x/"
+        )
+        assert outcome(response) == (204 if held else 404)
+        house.inside.discard(person)
+
+    @rule(person=people, event=events)
+    def take_back(self, person, event):
+        house = self.houses[event]
+        held = self.reservation(person, event)
+        response = self.clients[house.organizer].delete(LONG.attendee(event, held))
+        assert outcome(response) == (204 if held else 404)
+        house.seated.pop(person, None)
+        house.inside.discard(person)
         house.promote()
 
     @rule(person=people, event=events, capacity=st.integers(1, 4))
@@ -197,6 +259,7 @@ class BookingStateMachine(RuleBasedStateMachine):
         for house in self.houses.values():
             house.waiting.pop(person, None)
             house.seated.pop(person, None)
+            house.inside.discard(person)
             house.promote()
 
     @invariant()
@@ -210,6 +273,9 @@ class BookingStateMachine(RuleBasedStateMachine):
             )
             assert holders(event) == list(house.seated)
             assert line(event) == list(house.waiting)
+            assert (response["cancelled_at"] is not None) == house.is_cancelled
+            inside = Reservation.objects.filter(event=event).checked_in()
+            assert set(inside.values_list("user__username", flat=True)) == house.inside
         assert_balanced()
 
 

@@ -23,7 +23,11 @@ RIGHTS = [
     ("PUT", "event", EVENT, (401, 403, 403, 200, 403)),
     ("PATCH", "event", {"capacity": 20}, (401, 403, 403, 200, 403)),
     ("DELETE", "event", None, (401, 403, 403, 204, 403)),
+    ("POST", "cancel", None, (401, 403, 403, 200, 403)),
     ("GET", "attendees", None, (401, 403, 403, 200, 403)),
+    ("DELETE", "attendee", None, (401, 403, 403, 204, 403)),
+    ("POST", "check_in", {"reservation": None}, (401, 403, 403, 200, 403)),
+    ("DELETE", "undo_check_in", None, (401, 403, 403, 204, 403)),
     ("GET", "waitlist", None, (401, 403, 403, 200, 403)),
     ("GET", "attendees_csv", None, (401, 403, 403, 200, 403)),
     ("GET", "event_calendar", None, (200, 200, 200, 200, 200)),
@@ -70,9 +74,12 @@ def place(alice, bob, carol, event_of):
 
 @pytest.mark.parametrize(("method", "name", "body", "role", "status"), CASES)
 def test_right(clients, routes, event, reservation, place, method, name, body, role, status):
-    route = getattr(routes, name)
-    objects = {"reservation": reservation, "place": place, "waitlist": place.event, "feed": KEY}
-    address = route if isinstance(route, str) else route(objects.get(name, event))
+    route = getattr(routes, name.removeprefix("undo_"))
+    objects = {"reservation": [reservation], "place": [place], "waitlist": [place.event], "feed": [KEY]}
+    objects |= {"attendee": [event, reservation], "undo_check_in": [event, reservation]}
+    address = route if isinstance(route, str) else route(*objects.get(name, [event]))
+    if name == "check_in":
+        body = {"reservation": reservation.pk}
 
     response = getattr(clients[role], method.lower())(address, body)
 

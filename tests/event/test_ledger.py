@@ -128,6 +128,7 @@ def test_organizer_with_events_cannot_be_deleted(alice, bob, event, event_of):
         ("event_seats_are_within_capacity", "seats_remaining = capacity + 1"),
         ("event_waiting_is_not_negative", "seats_remaining = 0, waiting = -1"),
         ("event_nobody_waits_beside_a_free_seat", "waiting = 1"),
+        ("event_nobody_waits_if_called_off", "cancelled_at = start_time, seats_remaining = 0, waiting = 1"),
         ("event_starts_before_it_ends", "end_time = start_time"),
         ("event_opens_before_it_ends", "show_time = '9999-01-01 00:00:00+00:00'"),
     ],

@@ -212,6 +212,49 @@ def test_repair_of_an_event_that_is_over_empties_its_line(awaited):
     assert_balanced()
 
 
+def insert_place(event, person):
+    """Insert a place with raw SQL, without counting it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO reservation_waitlistentry (event_id, user_id, created_at) VALUES (%s, %s, %s)",
+            [event.pk, person.pk, "2026-01-01 00:00:00+00:00"],
+        )
+
+
+def test_called_off_event_has_no_differences(awaited):
+    awaited.cancel()
+
+    assert check_seats() == (0, ["No differences found."])
+
+
+@pytest.mark.parametrize("capacity", [1, 3])
+def test_people_who_wait_for_a_called_off_event_are_found_and_removed(awaited, carol, capacity):
+    awaited.cancel()
+    awaited.resize(capacity)
+    insert_place(awaited, carol)
+
+    line = f"capacity {capacity}, {capacity - 1} seats remaining, 1 reservations, 0 waiting, 1 places"
+    assert check_seats() == (1, [f"event {awaited.pk}: {line} on the waiting list, called off"])
+    assert check_seats(repair=True)[0] == 0
+
+    assert holders(awaited) == ["bob"]
+    assert check_seats() == (0, ["No differences found."])
+    assert_balanced()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite can't drop a constraint")
+def test_people_who_wait_for_a_called_off_event_are_found_though_all_counts_are_right(awaited, without):
+    """The constraint is the only thing that prevents this."""
+    without(Event, "event_nobody_waits_if_called_off")
+    falsify(awaited, cancelled_at="2026-01-01 00:00:00+00:00")
+
+    assert len(list(differences())) == 1
+    assert repair(awaited.pk)
+
+    assert_balanced()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_repair_is_safe_while_people_book(people, event):
     falsify(event, seats_remaining=9)

@@ -11,7 +11,7 @@ from reservation.models import Reservation
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, book, holders, line, wait
 from tests.races import race
-from tests.reservation.test_waitlist_races import ROUNDS, outcomes
+from tests.reservation.test_waitlist_races import ROUNDS, outcomes, rebuilt_from
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -215,3 +215,30 @@ def test_attendee_is_checked_in_while_the_account_is_deleted(bob, event, reserva
     assert outcomes([checked_in]).keys() <= {200, "dict_keys(['reservation'])"}
     assert not Reservation.objects.exists()
     assert_balanced()
+
+
+@pytest.mark.usefixtures("either_body")
+def test_journal_rebuilds_the_reservations_after_a_storm(
+    alice, people, event_of, as_user, call_off, take, join, cancel, scan, take_back, caplog
+):
+    caplog.set_level("INFO", "event.seats")
+    events = [event_of(alice, capacity=4) for _ in range(2)]
+    crowd = people(16)
+    held = [each for event in events for each in book(event, *crowd[:4])]
+    for event in events:
+        wait(event, *crowd[4:8])
+
+    responses = race(
+        [cancel(each) for each in held[::3]]
+        + [take_back(each) for each in held[1::2]]
+        + [scan(each) for each in held]
+        + [take(person, event) for event in events for person in crowd[8:12]]
+        + [join(person, event) for event in events for person in crowd[12:14]]
+        + [call_off(events[0]), partial(as_user(alice).patch, LONG.event(events[1]), {"capacity": 6})]
+        + [crowd[2].delete, crowd[5].delete]
+    )
+
+    assert [each for each in responses if isinstance(each, Exception)] == []
+    assert {each.status_code for each in responses[:-2]} <= {200, 201, 204, 400, 404}
+    assert_balanced()
+    assert rebuilt_from(caplog.records) == set(Reservation.objects.values_list("pk", "event_id", "user_id"))

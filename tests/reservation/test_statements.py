@@ -75,6 +75,12 @@ def test_started(book, event):
     assert book() == REFUSED
 
 
+def test_called_off(book, event):
+    event.cancel()
+
+    assert book() == [TOKEN, *REFUSED]
+
+
 def test_already_reserved(book):
     book()
 
@@ -141,6 +147,72 @@ def test_left(asked, join, full, routes):
         PLACE,
         "UPDATE event_event",
         "DELETE FROM reservation_waitlistentry",
+        "COMMIT",
+    ]
+
+
+@pytest.fixture
+def door(as_user, alice, bob, routes, event):
+    """Send a request to the door as the organizer, about Bob's reservation. Returns the outlines of its statements."""
+    reservation = Reservation.objects.book(user=bob, event_id=event.pk)
+    client = as_user(alice)
+
+    def ask(method):
+        address = routes.check_in(event, None if method == "POST" else reservation)
+        with CaptureQueriesContext(connection) as queries:
+            client.generic(method, address, f'{{"reservation": {reservation.pk}}}', content_type="application/json")
+        return [outline(query["sql"]) for query in queries]
+
+    return ask
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_checked_in(door, times):
+    statements = [door("POST") for _ in range(times)][-1]
+
+    assert statements == [
+        TOKEN,
+        EVENT,
+        "BEGIN",
+        # Locks the event.
+        EVENT,
+        "UPDATE reservation_reservation",
+        RESERVATION,
+        "COMMIT",
+    ]
+
+
+def test_check_in_undone(door):
+    assert door("DELETE") == [TOKEN, EVENT, "BEGIN", EVENT, "UPDATE reservation_reservation", "COMMIT"]
+
+
+def test_checked_in_is_refused_without_a_transaction_that_writes(asked, bob, event, routes):
+    reservation = Reservation.objects.book(user=bob, event_id=event.pk)
+    Reservation.objects.check_in(event.pk, reservation.pk)
+
+    statements = asked("DELETE", routes.reservation(reservation))
+
+    assert statements == [TOKEN, RESERVATION, "BEGIN", RESERVATION, "ROLLBACK"]
+
+
+def test_event_called_off(as_user, alice, event, routes):
+    client = as_user(alice)
+
+    with CaptureQueriesContext(connection) as queries:
+        client.post(routes.cancel(event))
+
+    assert [outline(query["sql"]) for query in queries if "SAVEPOINT" not in query["sql"]] == [
+        TOKEN,
+        EVENT,
+        "BEGIN",
+        # Locks the event, checks that it is not called off.
+        EVENT,
+        EVENT,
+        "UPDATE event_event",
+        "DELETE FROM reservation_waitlistentry",
+        # The seats for the journal, and the event for the response.
+        EVENT,
+        EVENT,
         "COMMIT",
     ]
 

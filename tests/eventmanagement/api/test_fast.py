@@ -82,6 +82,7 @@ READS = {
     "short path": lambda api, event: api.get("/api/events/"),
     "host": lambda api, event: api.get("/api/events/", headers={"host": "127.0.0.1:8000"}),
     "one event": lambda api, event: api.get(f"/api/events/{event.pk}/"),
+    "called off": lambda api, event: event.cancel("Über") or api.get(f"/api/events/{event.pk}/"),
     "json": lambda api, event: api.get(f"/api/events/{event.pk}/", headers={"accept": "application/json"}),
     "unchanged": lambda api, event: api.get(
         "/api/events/", headers={"if-none-match": api.get("/api/events/").headers["etag"]}
@@ -145,6 +146,7 @@ UNUSUAL_READS = {
     "unknown": lambda api, event: api.get(f"/api/events/{event.pk + 1}/"),
     "huge id": lambda api, event: api.get(f"/api/events/{10**30}/"),
     "bad token": lambda api, event: api.get("/api/events/", headers={"authorization": "Token abc"}),
+    "post only": lambda api, event: api.get(f"/api/events/{event.pk}/cancel/"),
     "other scheme": lambda api, event: api.put(f"/api/events/{event.pk}/", {}, headers={"authorization": "Basic abc"}),
 }
 
@@ -209,8 +211,12 @@ def hold(event, alice):
     Reservation.objects.book(user=Token.objects.get().user, event_id=event.pk)
 
 
+def call_off(event, alice):
+    event.cancel("The hall is closed.")
+
+
 @IN_ONE_STATEMENT
-@pytest.mark.parametrize("prevent", [sell_out, start, hold])
+@pytest.mark.parametrize("prevent", [sell_out, start, hold, call_off])
 def test_refusal_is_the_same(alice, event, sign_in, fast_responses, without_fast_way, prevent):
     prevent(event, alice)
     api = APIClient(**sign_in)
