@@ -3,36 +3,50 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin import helpers, widgets
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import model_ngettext
+from django.core.exceptions import PermissionDenied
 from django.db.models import F, FloatField, QuerySet
 from django.db.models.functions import Cast
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from event.exceptions import CapacityBelowReserved
-from event.models import NOT_STARTED, Event
-from eventmanagement.serving.admin import ModelAdmin
+from event.models import MAX_REASON_LENGTH, NOT_STARTED, Event, EventQuerySet
+from eventmanagement.serving.admin import MAX_SELECTED, ModelAdmin, all_or_none, shortened
+from eventmanagement.text_fields import NormalizedFormField, validate_text
 
 CONSTRAINT_MESSAGES = {each.name: str(each.violation_error_message) for each in Event._meta.constraints}
 
 
 def booked_bar(event: Event) -> SafeString:
-    """Return a progress bar of the booked seats, followed by the numbers, and by "sold out" if no seat is left."""
+    """Return a progress bar of the booked seats, followed by the numbers, and by "sold out" or "called off"."""
+    mark = ""
+    if event.is_cancelled:
+        mark = ' <strong class="called-off">called off</strong>'
+    elif not event.seats_remaining:
+        mark = " <strong>sold out</strong>"
     return format_html(
         '<progress max="{}" value="{}"></progress> {} of {}{}',
         event.capacity,
         event.reserved,
         event.reserved,
         event.capacity,
-        SafeString("" if event.seats_remaining else " <strong>sold out</strong>"),
+        SafeString(mark),
     )
 
 
 def event_label(event: Event) -> str:
-    """Return the title and the start, because several events can have the same title."""
-    return f"{event.title}, {date_format(event.start_time, 'DATETIME_FORMAT')}"
+    """Return the title and the start, because several events can have the same title, and whether it was called off."""
+    called_off = " (called off)" if event.is_cancelled else ""
+    return f"{event.title}, {date_format(event.start_time, 'DATETIME_FORMAT')}{called_off}"
 
 
 class EventAdminForm(forms.ModelForm):
@@ -65,6 +79,67 @@ class EventAdminForm(forms.ModelForm):
         if doors and end and doors > end:
             self.add_error("show_time", CONSTRAINT_MESSAGES["event_opens_before_it_ends"])
         return data
+
+
+class CallOffForm(forms.Form):
+    reason = NormalizedFormField(
+        required=False,
+        max_length=MAX_REASON_LENGTH,
+        validators=[validate_text],
+        widget=widgets.AdminTextareaWidget(attrs={"rows": 4}),
+        help_text=f"Optional, {MAX_REASON_LENGTH:,} characters at most. Everybody can read it.",
+    )
+
+
+def call_off(model_admin: ModelAdmin, request: HttpRequest, selected: EventQuerySet) -> HttpResponse | None:
+    """Call the selected events off, at most MAX_SELECTED, after a page that asks for the reason.
+
+    Calls off all of them in one transaction, or none. Events that were called off before keep their time and reason.
+    Returns None when it is done.
+    """
+    standing = selected.not_called_off()
+    ids = list(standing.values_list("pk", flat=True)[: MAX_SELECTED + 1])
+    if not ids:
+        model_admin.message_user(request, "Nothing to do: this was called off already.", messages.WARNING)
+        return None
+    is_cut = len(ids) > MAX_SELECTED
+    events = standing.filter(pk__in=ids[:MAX_SELECTED])
+    is_confirmed = bool(request.POST.get("post")) and not is_cut
+    form = CallOffForm(request.POST if is_confirmed else None)
+    if is_confirmed and form.is_valid():
+        return call_off_events(model_admin, request, ids, form.cleaned_data["reason"])
+    request.current_app = model_admin.admin_site.name
+    described = [format_html("{} (booked: {})", event_label(event), event.reserved) for event in events]
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": "Call off events" if len(ids) > 1 else "Call off event",
+        "form": form,
+        "described": shortened(described),
+        "objects_name": model_ngettext(events),
+        "queryset": events,
+        "total": standing.count() if is_cut else None,
+        "opts": model_admin.opts,
+        "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+        "media": model_admin.media,
+    }
+    return TemplateResponse(request, "admin/event/event/call_off.html", context)
+
+
+def call_off_events(model_admin: ModelAdmin, request: HttpRequest, ids: list[int], reason: str) -> HttpResponse | None:
+    """Call off and log these events, or none of them, and show the result as a message."""
+    called_off: list[Event] = []
+
+    def change() -> None:
+        called_off.extend(Event.objects.filter(pk__in=Event.objects.cancel(ids, reason)))
+        user_id = request.user.pk
+        LogEntry.objects.log_actions(user_id, called_off, CHANGE, "Called off.")  # type: ignore[arg-type]  # A list will do.
+
+    if failure := all_or_none(model_admin, request, change):
+        return failure
+    count = len(called_off)
+    message = f"Called off {count} {model_ngettext(model_admin.opts, count)}."
+    model_admin.message_user(request, message, messages.SUCCESS if count else messages.WARNING)
+    return None
 
 
 class SeatsFilter(admin.SimpleListFilter):
@@ -101,24 +176,46 @@ class StartFilter(admin.SimpleListFilter):
         return events
 
 
+class CancelledFilter(admin.SimpleListFilter):
+    title = "called off"
+    parameter_name = "cancelled"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        return [("false", "Takes place"), ("true", "Called off")]
+
+    # The list of events is an EventQuerySet.
+    def queryset(self, request: HttpRequest, events: EventQuerySet) -> EventQuerySet:  # type: ignore[override]
+        match self.value():
+            case "false":
+                return events.not_called_off()
+            case "true":
+                return events.called_off()
+        return events
+
+
 @admin.register(Event)
 class EventAdmin(ModelAdmin):
     form = EventAdminForm
     list_display = ["title", "start_time", "booked", "people_waiting", "organizer"]
     list_select_related = ["organizer"]
-    list_filter = [SeatsFilter, StartFilter]
+    list_filter = [SeatsFilter, StartFilter, CancelledFilter]
     search_fields = ["title", "description", "organizer__username"]
     date_hierarchy = "start_time"
     linked_lookups = ["organizer__id__exact"]
     # The full count would need a second COUNT query over the whole table.
     show_full_result_count = False
     autocomplete_fields = ["organizer"]
-    readonly_fields = ["booked", "seats_remaining", "people_waiting"]
+    readonly_fields = ["booked", "seats_remaining", "people_waiting", "cancelled_at", "cancellation_reason"]
+    actions = ["call_off"]
     fieldsets = [
         (None, {"fields": ["title", "description", "organizer"]}),
         ("Times", {"fields": ["show_time", "start_time", "end_time"]}),
         ("Seats", {"fields": ["capacity", "booked", "seats_remaining", "people_waiting"]}),
     ]
+    called_off_fieldset = (
+        "Called off",
+        {"fields": ["cancelled_at", "cancellation_reason"], "classes": ["called-off"]},
+    )
 
     class Media:
         css = {"all": ["event/admin.css"]}
@@ -134,6 +231,26 @@ class EventAdmin(ModelAdmin):
 
     def label(self, event: Event) -> str:
         return event_label(event)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Event | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        return [self.called_off_fieldset, *fieldsets] if obj and obj.is_cancelled else fieldsets
+
+    @admin.action(permissions=["change"], description="Call off selected %(verbose_name_plural)s")
+    def call_off(self, request: HttpRequest, events: EventQuerySet) -> HttpResponse | None:
+        return call_off(self, request, events)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.call_off_view)
+        return [path("<int:event_id>/call-off/", view, name="event_event_call_off"), *super().get_urls()]
+
+    def call_off_view(self, request: HttpRequest, event_id: int) -> HttpResponse:
+        """Call one event off, after a page that asks for the reason."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        get_object_or_404(Event, pk=event_id)
+        done = HttpResponseRedirect(reverse("admin:event_event_change", args=[event_id]))
+        return call_off(self, request, Event.objects.filter(pk=event_id)) or done
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"organizer": request.user.pk} | super().get_changeform_initial_data(request)

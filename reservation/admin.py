@@ -1,6 +1,6 @@
 """The admin pages for reservations and waiting lists, and both on the admin pages of events and users."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
+from django.contrib.admin.utils import model_ngettext
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
@@ -30,7 +31,8 @@ from event.admin import event_label
 from event.models import Event
 from event.signals import Promotion
 from eventmanagement.refusals import Refusal
-from eventmanagement.serving.admin import ChangeList, ModelAdmin, delete_selected
+from eventmanagement.serving.admin import MAX_SELECTED, ChangeList, ModelAdmin, all_or_none, delete_selected
+from reservation import door
 from reservation.booking import batches
 from reservation.exceptions import AlreadyReserved, AlreadyWaiting
 from reservation.exports import attendees_csv
@@ -58,7 +60,7 @@ def link_to_page(row: Model, text: object) -> SafeString:
     return format_html('<a href="{}">{}</a>', page_url(row), text)
 
 
-def link_to_list(model: type[Model], text: str, **lookups: int) -> SafeString:
+def link_to_list(model: type[Model], text: str, **lookups: int | str) -> SafeString:
     """Return a link to the model's change list, filtered by these lookups."""
     url = reverse(admin_urlname(model._meta, SafeString("changelist")))
     return format_html('<a href="{}?{}">{}</a>', url, urlencode(lookups), text)
@@ -285,14 +287,38 @@ class SeatAdmin(ModelAdmin):
         )
 
 
+class CheckedInFilter(admin.SimpleListFilter):
+    title = "checked in"
+    parameter_name = "checked_in"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        return [("true", "Yes"), ("false", "No")]
+
+    # The list of reservations is a ReservationQuerySet.
+    def queryset(  # type: ignore[override]
+        self, request: HttpRequest, reservations: ReservationQuerySet
+    ) -> ReservationQuerySet:
+        match self.value():
+            case "true":
+                return reservations.checked_in()
+            case "false":
+                return reservations.not_checked_in()
+        return reservations
+
+
 @admin.register(Reservation)
 class ReservationAdmin(PromotionsMixin, SeatAdmin):
-    """Books and cancels seats. Unlike in the API, a reservation can be cancelled after the event has started."""
+    """Books and cancels seats, and checks people in.
+
+    Unlike in the API, a reservation can be cancelled after the event has started or when it is checked in.
+    """
 
     form = ReservationAdminForm
-    list_display = ["user", "event", "event_starts", "created_at"]
+    list_display = ["user", "event", "event_starts", "created_at", "checked_in_at"]
+    list_filter = [CheckedInFilter]
+    actions = ["delete_selected", "check_in", "undo_check_in"]
     readonly_fields = ["event_starts"]
-    shown_fields = ["created_at", "from_waitlist"]
+    shown_fields = ["created_at", "from_waitlist", "checked_in_at"]
     delete_verb = "cancel"
     delete_participle = "cancelled"
     delete_title = "Cancel reservation"
@@ -316,6 +342,48 @@ class ReservationAdmin(PromotionsMixin, SeatAdmin):
     @admin.action(permissions=["delete"], description="Cancel selected %(verbose_name_plural)s")
     def delete_selected(self, request: HttpRequest, reservations: ReservationQuerySet) -> HttpResponse | None:
         return delete_selected(self, request, reservations)
+
+    @admin.action(permissions=["check_in"], description="Check in selected %(verbose_name_plural)s")
+    def check_in(self, request: HttpRequest, reservations: ReservationQuerySet) -> HttpResponse | None:
+        return self.change_check_ins(request, reservations, door.check_in_all, "Checked in", "checked in")
+
+    @admin.action(permissions=["check_in"], description="Undo the check-in of selected %(verbose_name_plural)s")
+    def undo_check_in(self, request: HttpRequest, reservations: ReservationQuerySet) -> HttpResponse | None:
+        return self.change_check_ins(request, reservations, door.undo_all, "Undid the check-in of", "not checked in")
+
+    def has_check_in_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("reservation.change_reservation")
+
+    def change_check_ins(
+        self,
+        request: HttpRequest,
+        selected: ReservationQuerySet,
+        change: Callable[[ReservationQuerySet], list[int]],
+        action: str,
+        state: str,
+    ) -> HttpResponse | None:
+        """Change and log the check-ins of the selected reservations, at most MAX_SELECTED: all of them, or none."""
+        ids = list(selected.values_list("pk", flat=True)[: MAX_SELECTED + 1])
+        if len(ids) > MAX_SELECTED:
+            self.message_user(request, f"Select at most {MAX_SELECTED} reservations.", messages.ERROR)
+            return None
+        changed: list[Reservation] = []
+
+        def change_and_log() -> None:
+            rows = Reservation.objects.filter(pk__in=change(Reservation.objects.filter(pk__in=ids)))
+            changed.extend(rows.select_related("event", "user"))
+            log_on_events(request, changed, action)
+            user_id = request.user.pk
+            LogEntry.objects.log_actions(user_id, changed, CHANGE, f"Now {state}.")  # type: ignore[arg-type]  # As below.
+
+        if failure := all_or_none(self, request, change_and_log):
+            return failure
+        count, rest = len(changed), len(ids) - len(changed)
+        message = f"{count} {model_ngettext(self.opts, count)} now {state}."
+        if rest:
+            message += f" {rest} unchanged: already {state}, or the event was called off."
+        self.message_user(request, message, messages.SUCCESS if count else messages.WARNING)
+        return None
 
 
 class UpcomingFilter(admin.SimpleListFilter):
@@ -389,7 +457,14 @@ admin.site.unregister(Event)
 class EventAdmin(PromotionsMixin, PlainEventAdmin):
     """The event admin, extended with reservations and the waiting list, which the event app does not import."""
 
-    readonly_fields = [*PlainEventAdmin.readonly_fields, "attendees", "new_reservation", "waiting_people", "new_place"]
+    readonly_fields = [
+        *PlainEventAdmin.readonly_fields,
+        "attendees",
+        "checked_in",
+        "new_reservation",
+        "waiting_people",
+        "new_place",
+    ]
 
     def get_urls(self) -> list[URLPattern]:
         download = self.admin_site.download_view(self.download_attendees)
@@ -416,10 +491,13 @@ class EventAdmin(PromotionsMixin, PlainEventAdmin):
         needed = {
             "Reservations": {
                 "attendees": "reservation.view_reservation",
+                "checked_in": "reservation.view_reservation",
                 "new_reservation": "reservation.add_reservation",
             }
         }
-        if not obj.seats_remaining:
+        if obj.is_cancelled:
+            del needed["Reservations"]["new_reservation"]
+        elif not obj.seats_remaining:
             needed["Waiting list"] = {
                 "waiting_people": "reservation.view_waitlistentry",
                 "new_place": "reservation.add_waitlistentry",
@@ -438,6 +516,11 @@ class EventAdmin(PromotionsMixin, PlainEventAdmin):
             link_to_list(Reservation, f"All {event.reserved} reservations", event__id__exact=event.pk),
             format_html('<a href="{}">Download as CSV</a>', reverse("admin:event_event_attendees", args=[event.pk])),
         )
+
+    @admin.display(description="checked in")
+    def checked_in(self, event: Event) -> SafeString:
+        count = event.reservations.checked_in().count()
+        return link_to_list(Reservation, f"{count} of {event.reserved}", event__id__exact=event.pk, checked_in="true")
 
     @admin.display(description="new reservation")
     def new_reservation(self, event: Event) -> SafeString:

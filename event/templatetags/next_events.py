@@ -7,7 +7,7 @@ from django.db.models import Count, F, Sum
 from django.utils.safestring import SafeString
 
 from event.admin import booked_bar
-from event.models import Event
+from event.models import NOT_CANCELLED, Event
 
 MAX_ROWS = 12
 
@@ -16,10 +16,16 @@ register = template.Library()
 
 @register.inclusion_tag("admin/event/next_events.html")
 def next_events() -> dict[str, Any]:
-    """Return the next events to start, and the totals of all events that have not started."""
+    """Return the next events to start, and the totals of all events that have not started.
+
+    The totals are without the events that were called off, whose number is added.
+    """
     not_started = Event.objects.not_started()
     sums = not_started.aggregate(
-        events=Count("pk"), seats=Sum("capacity"), booked=Sum(F("capacity") - F("seats_remaining"))
+        events=Count("pk", filter=NOT_CANCELLED),
+        seats=Sum("capacity", filter=NOT_CANCELLED, default=0),
+        booked=Sum(F("capacity") - F("seats_remaining"), filter=NOT_CANCELLED, default=0),
+        called_off=Count("cancelled_at"),
     )
     return {"events": not_started[:MAX_ROWS], "sums": sums}
 

@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 View = Callable[..., HttpResponse]
 
-# The maximum number of rows that one action deletes. The confirmation page contains one field for each of them
-# (DATA_UPLOAD_MAX_NUMBER_FIELDS), and its form must stay below MAX_FORM_SIZE.
+# The maximum number of rows that one action changes or deletes. The confirmation page contains one field for each of
+# them (DATA_UPLOAD_MAX_NUMBER_FIELDS), and its form must stay below MAX_FORM_SIZE.
 MAX_SELECTED = 2000
 # The maximum number of rows that the confirmation page lists.
 MAX_LISTED = 100
@@ -310,12 +310,30 @@ def delete_selected(model_admin: ModelAdmin, request: HttpRequest, selected: Que
 
 def delete_rows(model_admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
     """Delete and log all rows, or none, and show the result as a message. Returns a redirect if the deletion failed."""
+    count = 0
+
+    def delete() -> None:
+        nonlocal count
+        count = len(rows)
+        if count:
+            model_admin.log_deletions(request, rows)
+            model_admin.delete_queryset(request, rows)
+
+    if failure := all_or_none(model_admin, request, delete):
+        return failure
+    message = f"Successfully {model_admin.delete_participle} {count} {model_ngettext(model_admin.opts, count)}."
+    model_admin.message_user(request, message, messages.SUCCESS if count else messages.WARNING)
+    return None
+
+
+def all_or_none(model_admin: ModelAdmin, request: HttpRequest, change: Callable[[], None]) -> HttpResponse | None:
+    """Make a change of many rows in one transaction.
+
+    If it fails, return a redirect to the list, which shows why nothing has been changed.
+    """
     try:
         with transaction.atomic():
-            count = len(rows)
-            if count:
-                model_admin.log_deletions(request, rows)
-                model_admin.delete_queryset(request, rows)
+            change()
     except IntegrityError as error:
         return model_admin.changed_meanwhile(request, error)
     except (DatabaseError, Unavailable) as error:
@@ -325,8 +343,6 @@ def delete_rows(model_admin: ModelAdmin, request: HttpRequest, rows: QuerySet[An
         logger.warning("%s: unavailable: %s", model_admin, error)
         model_admin.message_user(request, TOO_BUSY, messages.ERROR)
         return HttpResponseRedirect(request.get_full_path())
-    message = f"Successfully {model_admin.delete_participle} {count} {model_ngettext(model_admin.opts, count)}."
-    model_admin.message_user(request, message, messages.SUCCESS if count else messages.WARNING)
     return None
 
 
