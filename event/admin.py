@@ -177,7 +177,7 @@ class StartFilter(admin.SimpleListFilter):
 
 
 class CancelledFilter(admin.SimpleListFilter):
-    title = "called off"
+    title = "status"
     parameter_name = "cancelled"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:

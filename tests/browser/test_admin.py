@@ -8,6 +8,7 @@ from django.core.management import call_command
 from playwright.sync_api import Locator, Page, expect
 
 from event.models import Event
+from reservation.models import Reservation
 from tests.browser.conftest import LAPTOP, PHONE
 from tests.ledger import book, seats_left
 
@@ -99,6 +100,56 @@ def test_long_title_leaves_the_other_columns_on_the_screen(admin, event_of, bob,
 
     expect(admin.locator("#result_list td.field-start_time")).to_be_in_viewport(ratio=1)
     expect(admin.locator("#result_list td.field-booked")).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_person_at_the_door_sees_who_is_in(admin, alice, bob, event_of, size):
+    event = event_of(alice, title="Chess tournament on the roof of the old mill " * 4)
+    [reservation] = book(event, bob)
+    Reservation.objects.check_in(event.pk, reservation.pk)
+    admin.set_viewport_size(size)
+
+    admin.goto("/admin/reservation/reservation/")
+
+    expect(admin.locator("#result_list td.field-checked_in_at")).to_be_in_viewport(ratio=1)
+
+
+def test_person_at_the_door_checks_several_in(admin, event, bob, carol):
+    book(event, bob, carol)
+
+    admin.goto(f"/admin/event/event/{event.pk}/change/")
+    follow(admin.get_by_role("link", name="All 2 reservations"))
+    admin.locator("#action-toggle").check()
+    admin.locator("select[name=action]").select_option("Check in selected reservations")
+    follow(admin.get_by_role("button", name="Go"))
+
+    expect(admin.locator(".messagelist")).to_contain_text("2 reservations now checked in.")
+    admin.goto(f"/admin/event/event/{event.pk}/change/")
+    expect(admin.get_by_role("link", name="2 of 2", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_organizer_calls_an_event_off(admin, event, size):
+    admin.set_viewport_size(size)
+
+    admin.goto(f"/admin/event/event/{event.pk}/change/")
+    follow(admin.get_by_role("link", name="Call off"))
+    admin.get_by_label("Reason").fill("The hall is closed.")
+    expect(admin.get_by_role("button", name="Yes, call off")).to_be_in_viewport(ratio=1)
+    follow(admin.get_by_role("button", name="Yes, call off"))
+
+    expect(admin.locator(".messagelist")).to_contain_text("Called off 1 event.")
+    expect(admin.get_by_text("The hall is closed.")).to_be_in_viewport(ratio=1)
+    expect(admin.get_by_role("link", name="Call off")).to_have_count(0)
+
+
+def test_organizer_changes_their_mind_about_calling_off(admin, event):
+    admin.goto(f"/admin/event/event/{event.pk}/change/")
+    follow(admin.get_by_role("link", name="Call off"))
+    follow(admin.get_by_role("link", name="No, go back"))
+
+    expect(admin.get_by_role("heading", name="Change event")).to_be_visible()
+    assert not Event.objects.called_off().exists()
 
 
 def test_organizer_cancels_one(admin, event, bob):

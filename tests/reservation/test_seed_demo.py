@@ -48,6 +48,24 @@ def test_output_has_the_numbers():
     assert "{} events, {} seats booked, {} people waiting.".format(*numbers) in output
 
 
+def test_one_demo_event_is_called_off():
+    seed()
+
+    event = Event.objects.called_off().get()
+    assert event.cancellation_reason == seed_demo.REASON
+    assert event.reservations.exists()
+
+
+def test_one_demo_event_is_at_the_door():
+    seed()
+
+    [event] = Event.objects.filter(reservations__checked_in_at__isnull=False).distinct()
+    assert event.show_time is None or event.show_time < timezone.now()
+    assert timezone.now() < event.start_time < timezone.now() + timedelta(minutes=30)
+    assert 0 < event.reservations.checked_in().count() < event.reserved
+    assert event == Event.objects.first()
+
+
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
 @pytest.mark.parametrize("count", [1, 30])
 def test_example_of_a_booking_works_for_months(as_user, count):

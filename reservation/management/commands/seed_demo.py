@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from event.models import Event
 from eventmanagement.database.commands import usable_database
+from reservation.door import check_in_all
 from reservation.models import Reservation, WaitlistEntry
 
 # The command recognizes existing demo data by this email address.
@@ -48,6 +49,11 @@ PLACES = ["at the harbour", "in the old mill", "on the roof", "in the library", 
 # on the waiting list. These shares are repeated. The first event has seats left, because the example in Swagger UI
 # books the event with id 1.
 WANTED_SHARES = [0.4, 0.9, 0.15, 0.7, 0.05, 1.1, 0.5, 0.95, 0, 0.3, 0.6, 1]
+
+# The numbers of two events that are different. If fewer events are created, there are none of them.
+CALLED_OFF, REASON = 6, "The teacher is ill. We will find a new date."
+# This event starts in a few minutes, and some people are checked in already.
+AT_THE_DOOR, MINUTES_UNTIL_START, SHARE_INSIDE = 9, 20, 0.6
 
 DAYS_AHEAD = 120
 # Events after this many get no reservations and no waiting list, so that a large --events stays fast.
@@ -125,7 +131,10 @@ def create_people(password: str) -> dict[str, User]:
 
 
 def fill(people: dict[str, User], count: int) -> tuple[int, int]:
-    """Create the events, book seats, and fill waiting lists. Returns the numbers of booked seats and waiting people."""
+    """Create the events, book seats, and fill waiting lists. Returns the numbers of booked seats and waiting people.
+
+    Calls one event off, and checks people in at another one.
+    """
     organizers = [people[name] for name in ORGANIZERS]
     guests = [user for name, user in people.items() if name not in ORGANIZERS]
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
@@ -154,6 +163,13 @@ def fill(people: dict[str, User], count: int) -> tuple[int, int]:
                             WaitlistEntry.objects.join(user=guest, event_id=event.pk)
                     booked += min(wanted, event.capacity)
                     waiting += max(wanted - event.capacity, 0)
+                    if number == CALLED_OFF:
+                        event.cancel(REASON)
+                    if number == AT_THE_DOOR:
+                        first_ids = event.reservations.values_list("pk", flat=True)[
+                            : round(event.reserved * SHARE_INSIDE)
+                        ]
+                        check_in_all(Reservation.objects.filter(pk__in=list(first_ids)))
                     progress.update()
     return booked, waiting
 
@@ -161,6 +177,8 @@ def fill(people: dict[str, User], count: int) -> tuple[int, int]:
 def planned(number: int, day: datetime, organizers: list[User]) -> Event:
     title, description, hour, hours, capacity = EVENT_TEMPLATES[number % len(EVENT_TEMPLATES)]
     start = day + timedelta(hours=hour)
+    if number == AT_THE_DOOR:
+        start = timezone.now().replace(second=0, microsecond=0) + timedelta(minutes=MINUTES_UNTIL_START)
     return Event(
         title=f"{title} {PLACES[number % len(PLACES)]}",
         description=description,
