@@ -48,12 +48,14 @@ def test_description_may_be_empty_and_doors_unknown(as_user, alice, routes):
 
 def test_read_only_fields_are_ignored(as_user, alice, bob, routes):
     sent = CONCERT | {"id": 77, "organizer": bob.pk, "seats_remaining": 1}
+    sent |= {"cancelled_at": CONCERT["start_time"], "cancellation_reason": "x"}
 
     event = as_user(alice).post(routes.events, sent).json()
 
     assert event["id"] != 77
     assert event["organizer"] == alice.pk
     assert event["seats_remaining"] == 120
+    assert event.items() >= STANDS.items()
 
 
 def test_times_are_answered_in_utc(as_user, alice, routes):
