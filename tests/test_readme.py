@@ -84,7 +84,7 @@ def test_every_setting_is_in_the_table_and_in_envrc():
 def test_every_endpoint_is_in_the_table(client):
     paths = client.get("/schema/", headers={"accept": "application/json"}).json()["paths"]
     documented = {
-        (method.upper(), re.sub(r"\{\w+_id\}", "{id}", path))
+        (method.upper(), re.sub(r"\{\w+\}", "{id}", path))
         for path, operations in paths.items()
         for method in operations
         if method != "parameters"

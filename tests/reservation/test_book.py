@@ -44,7 +44,9 @@ def test_nobody_signed_in_is_refused(api, routes, event):
 
 
 def test_read_only_fields_are_ignored(as_user, bob, carol, routes, event):
-    response = as_user(bob).post(routes.reservations, {"event_id": event.pk, "user": carol.pk, "id": 77, "checked_in_at": "x"})
+    response = as_user(bob).post(
+        routes.reservations, {"event_id": event.pk, "user": carol.pk, "id": 77, "checked_in_at": "x"}
+    )
 
     assert response.status_code == 201
     assert response.json()["user"] == "bob"

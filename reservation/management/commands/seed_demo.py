@@ -166,10 +166,8 @@ def fill(people: dict[str, User], count: int) -> tuple[int, int]:
                     if number == CALLED_OFF:
                         event.cancel(REASON)
                     if number == AT_THE_DOOR:
-                        first_ids = event.reservations.values_list("pk", flat=True)[
-                            : round(event.reserved * SHARE_INSIDE)
-                        ]
-                        check_in_all(Reservation.objects.filter(pk__in=list(first_ids)))
+                        inside = event.reservations.values_list("pk", flat=True)[: round(wanted * SHARE_INSIDE)]
+                        check_in_all(Reservation.objects.filter(pk__in=list(inside)))
                     progress.update()
     return booked, waiting
 
