@@ -9,7 +9,7 @@ from tests.database import sql_of
 # The migration that adds constraints, the one that checks the rows, and the names of the constraints.
 MIGRATIONS = [
     ("0010", "0011", {"event_waiting_is_not_negative", "event_nobody_waits_beside_a_free_seat"}),
-    ("0012", "0013", {"event_nobody_waits_if_called_off"}),
+    ("0014", "0015", {"event_nobody_waits_if_called_off"}),
 ]
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no such constraints")
 
