@@ -5,11 +5,15 @@ from datetime import UTC, datetime
 
 from client import AuthenticatedClient, Client
 from client.api.authentication import login, signup
-from client.api.events import event_create, event_list
+from client.api.events import event_attendee_remove, event_cancel, event_check_in, event_create, event_list
 from client.api.reservations import reservation_cancel, reservation_create
 from client.models import (
     Account,
     AlreadyReservedError,
+    Attendee,
+    CancellationRequest,
+    CheckedInError,
+    CheckInRequest,
     CredentialsRequest,
     Event,
     EventListAvailable,
@@ -58,7 +62,17 @@ def main() -> None:
     missing = reservation_create.sync(client=client, body=ReservationRequest(event_id=0))
     assert isinstance(missing, FieldErrors)
     assert missing["event_id"] == ["There is no event with this id."]
-    assert reservation_cancel.sync_detailed(reservation.id, client=client).status_code == 204
+    attendee = event_check_in.sync(event.id, client=client, body=CheckInRequest(reservation=reservation.id))
+    assert isinstance(attendee, Attendee)
+    assert attendee.checked_in_at
+    assert isinstance(reservation_cancel.sync(reservation.id, client=client), CheckedInError)
+    assert event_attendee_remove.sync_detailed(event.id, reservation.id, client=client).status_code == 204
+    again = reservation_create.sync(client=client, body=ReservationRequest(event_id=event.id))
+    assert isinstance(again, Reservation)
+    assert reservation_cancel.sync_detailed(again.id, client=client).status_code == 204
+    called_off = event_cancel.sync(event.id, client=client, body=CancellationRequest(reason="Rain"))
+    assert isinstance(called_off, Event)
+    assert called_off.cancellation_reason == "Rain"
     print("The Python client works.")
 
 

@@ -15,6 +15,7 @@ function explain(refusal: BookingRefusal): string {
     case "already_reserved":
       return `reservation ${refusal.reservation}`;
     case "sold_out":
+    case "event_cancelled":
     case "event_started":
     case "parse_error":
     case "bad_request":
@@ -52,8 +53,26 @@ const again = await client.POST("/api/reservation/reservations/", { body: { even
 assert(again.error && again.response.status === 400);
 assert.equal(explain(again.error as BookingRefusal), `reservation ${booked.data?.id}`);
 
+const entered = await client.POST("/api/event/events/{event_id}/check-in/", {
+  params: { path: { event_id } },
+  body: { reservation: booked.data?.id ?? 0 },
+});
+assert(entered.data?.checked_in_at);
+const undone = await client.DELETE("/api/event/events/{event_id}/check-in/{reservation_id}/", {
+  params: { path: { event_id, reservation_id: entered.data.id } },
+});
+assert.equal(undone.response.status, 204);
+
 const cancelled = await client.DELETE("/api/reservation/reservations/{id}/", {
   params: { path: { id: booked.data?.id ?? 0 } },
 });
 assert.equal(cancelled.response.status, 204);
+
+const calledOff = await client.POST("/api/event/events/{id}/cancel/", {
+  params: { path: { id: event_id } },
+  body: { reason: "Rain" },
+});
+assert.equal(calledOff.data?.cancellation_reason, "Rain");
+const late = await client.POST("/api/reservation/reservations/", { body: { event_id } });
+assert.match(explain(late.error as BookingRefusal), /called off/);
 console.log("The TypeScript client works.");
