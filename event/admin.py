@@ -97,13 +97,13 @@ def call_off(model_admin: ModelAdmin, request: HttpRequest, selected: EventQuery
     Calls off all of them in one transaction, or none. Events that were called off before keep their time and reason.
     Returns None when it is done.
     """
-    standing = selected.not_called_off()
-    ids = list(standing.values_list("pk", flat=True)[: MAX_SELECTED + 1])
+    not_called_off = selected.not_called_off()
+    ids = list(not_called_off.values_list("pk", flat=True)[: MAX_SELECTED + 1])
     if not ids:
         model_admin.message_user(request, "Nothing to do: this was called off already.", messages.WARNING)
         return None
     is_cut = len(ids) > MAX_SELECTED
-    events = standing.filter(pk__in=ids[:MAX_SELECTED])
+    events = not_called_off.filter(pk__in=ids[:MAX_SELECTED])
     is_confirmed = bool(request.POST.get("post")) and not is_cut
     form = CallOffForm(request.POST if is_confirmed else None)
     if is_confirmed and form.is_valid():
@@ -117,7 +117,7 @@ def call_off(model_admin: ModelAdmin, request: HttpRequest, selected: EventQuery
         "described": shortened(described),
         "objects_name": model_ngettext(events),
         "queryset": events,
-        "total": standing.count() if is_cut else None,
+        "total": not_called_off.count() if is_cut else None,
         "opts": model_admin.opts,
         "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
         "media": model_admin.media,

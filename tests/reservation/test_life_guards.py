@@ -31,11 +31,9 @@ NOBODY_WAITS = "event_nobody_waits_if_called_off"
 
 @pytest.fixture
 def without_condition(monkeypatch):
-    """Remove the condition that the event stands from the updates that book and join, but not from the checks."""
-    standing = [event_models.NOT_STARTED & models.Q(seats_remaining__gt=0)]
-    standing.append(event_models.NOT_STARTED & models.Q(seats_remaining=0))
-    monkeypatch.setattr(event_models, "BOOKABLE", standing[0])
-    monkeypatch.setattr(event_models, "JOINABLE", standing[1])
+    """Remove NOT_CANCELLED from the updates that book and join, but not from the checks before them."""
+    monkeypatch.setattr(event_models, "BOOKABLE", event_models.NOT_STARTED & models.Q(seats_remaining__gt=0))
+    monkeypatch.setattr(event_models, "JOINABLE", event_models.NOT_STARTED & models.Q(seats_remaining=0))
     booking_sql.statement.cache_clear()
     yield
     booking_sql.statement.cache_clear()
