@@ -42,7 +42,7 @@ STATEMENT = """
     LEFT JOIN reservation ON TRUE
 """
 # In a statement that finds the user by a token.
-CALLER_ID = RawSQL("(SELECT id FROM caller)", (), output_field=IntegerField())
+CALLER_ID = RawSQL("(SELECT id FROM caller WHERE is_active)", (), output_field=IntegerField())
 CALLER_IS_ACTIVE = RawSQL("EXISTS (SELECT FROM caller WHERE is_active)", (), output_field=BooleanField())
 
 
