@@ -57,13 +57,13 @@ OPERATIONS = [
     "reservation_list",
     "reservation_retrieve",
     "reservation_cancel",
+    "calendar_create",
+    "calendar_delete",
+    "calendar_feed",
     "waitlist_join",
     "waitlist_list",
     "waitlist_retrieve",
     "waitlist_leave",
-    "calendar_create",
-    "calendar_delete",
-    "calendar_feed",
 ]
 
 # The schemas of error bodies. error_schema() adds one for each code.
