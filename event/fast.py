@@ -70,7 +70,7 @@ Row: Any = namedtuple("Row", COLUMNS)  # type: ignore[misc]  # The model has the
 
 EVENT = Read(lambda: EVENT_BY_ID.statement)
 PAGE = Read(lambda: _page(Event.objects.values_list(*COLUMNS)), order_by="start_time, found.id")
-# The rows have the number of all events as one more column.
+# The last column of each row is the number of all events.
 COUNTED_PAGE = Read(
     lambda: _page(Event.objects.annotate(count=Subquery(COUNT)).values_list(*COLUMNS, "count")),
     order_by="start_time, found.id",

@@ -1,8 +1,9 @@
 """Booking in one statement, on PostgreSQL.
 
-It replaces ``booking.book_in_a_transaction``: a check, BEGIN, an update and a read of the event, an insert and COMMIT.
-The event's row is locked for one statement instead of four, and never while Python code runs. docs/performance.md says
-how much time that saves. tests/reservation/ tests both.
+It replaces ``booking.book_in_a_transaction``: a check, BEGIN, an update and a read of the event, an insert and a read
+of the reservation, and COMMIT. The statement can also find the user of a token. The event's row is locked for one
+statement instead of five, and never while Python code runs. docs/performance.md says how much time that saves.
+tests/reservation/ tests both.
 """
 
 from collections.abc import Iterable
@@ -41,7 +42,7 @@ STATEMENT = """
     LEFT JOIN event ON TRUE
     LEFT JOIN reservation ON TRUE
 """
-# In a statement that finds the user by a token.
+# For a statement that finds the user of a token: the id of the user, or NULL, and whether the user is active.
 CALLER_ID = RawSQL("(SELECT id FROM caller WHERE is_active)", (), output_field=IntegerField())
 CALLER_IS_ACTIVE = RawSQL("EXISTS (SELECT FROM caller WHERE is_active)", (), output_field=BooleanField())
 
@@ -69,11 +70,10 @@ def book_in_one_statement(user: User, event_id: int) -> "models.Reservation | No
 def book_by_token(
     users: PreparedQuery[User], key: str, event_id: int
 ) -> tuple[User | None, "models.Reservation | None"]:
-    """Try to book for the user of this token, as ``book_in_one_statement``, without a statement to find the user.
+    """Find the user of this token and try to book, in one statement. Raises the same as ``book_in_one_statement``.
 
-    ``users`` is the query for the user of a token. Must not be called in a transaction. Returns the user, and the
-    reservation. The user is None if the token is unknown, or if there is no such event. Books nothing if the user is
-    not active.
+    ``users`` is the query for the user of a token. Must not be called in a transaction. Returns the user and the
+    reservation. The user is None if the token is unknown or there is no such event. Books nothing for an inactive user.
     """
     row = _execute(statement_by_token(users), event_id, key=key)
     if row is None:
@@ -98,7 +98,10 @@ def _execute(statement: CompiledStatement, event_id: int, **values: Any) -> tupl
 
 
 def _reservation(row: tuple[Any, ...], user: User) -> "models.Reservation | None":
-    """Return the reservation that a statement has inserted. Raises the reason if it has not, or returns None."""
+    """Return the reservation that a statement has inserted.
+
+    If it has inserted none, raises the reason against the booking, or returns None if there is no reason any more.
+    """
     event_columns, reservation_columns = column_names(Event), column_names(models.Reservation)
     reasons = len(booking.RefusalReasons._fields)
     objections, event_row, reservation_row = (

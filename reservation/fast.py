@@ -14,7 +14,7 @@ from reservation import booking_sql
 from reservation.models import Reservation
 from reservation.serializers import ReservationSerializer
 
-# A JSON object with the id of an event and nothing else. An id has 18 digits at most here, which always fit a column.
+# A JSON object with the id of an event and nothing else. The id has at most 18 digits, so that it fits the column.
 PLAIN_BODY = re.compile(
     rb'[ \t\r\n]*\{[ \t\r\n]*"event_id"[ \t\r\n]*:[ \t\r\n]*([1-9][0-9]{0,17})[ \t\r\n]*\}[ \t\r\n]*'
 )
@@ -49,5 +49,5 @@ class FastBookingMixin(FastMixin):
             return Reservation.objects.book(user=user, event_id=event_id)
         found, reservation = booking_sql.book_by_token(users, key, event_id)
         user = self.accept_fast(request, found)
-        # Without a reservation and without a reason against it, what prevented it is over. Try again.
+        # If there is neither a reservation nor a reason against it, the reason has disappeared. Try again.
         return reservation or Reservation.objects.book(user=user, event_id=event_id)

@@ -34,6 +34,6 @@ def sql_of(migration: str) -> str:
 
 
 def replace_list(monkeypatch: pytest.MonkeyPatch, function: Callable[[Any], Any]) -> None:
-    """Call the function instead of the first query for a list of events, in REST framework's way and the fast one."""
+    """Call the function instead of the first query for a list of events, in REST framework and in the fast way."""
     monkeypatch.setattr(EventQuerySet, "count", function)
     monkeypatch.setattr("event.fast.FastEventMixin._first_page", lambda view, request: function(None))

@@ -16,8 +16,8 @@ from eventmanagement.api.mixins import AnyField, CachedFieldsMixin, readable_fie
 from eventmanagement.database.errors import Unavailable
 from eventmanagement.database.queries import iterate_snapshot
 
-# In seconds: the longest time for reading all rows. Together with the wait for a thread, it is below the 60 seconds
-# after which reverse proxies give up.
+# In seconds: the maximum time for reading all rows. Together with the wait for a thread (10 seconds at most), it is
+# below the 60 seconds after which reverse proxies give up.
 MAX_SECONDS = 45
 # A spreadsheet program evaluates a cell that begins with one of these as a formula (OWASP, "CSV Injection"). The last
 # four are full-width forms of the first four.

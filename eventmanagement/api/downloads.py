@@ -15,7 +15,7 @@ EDGES = ". "
 def content_disposition(pattern: str, title: str, fallback: str) -> str:
     """Return the header for a download whose file name is ``pattern`` with ``title`` for its braces (RFC 6266).
 
-    It has a name in ASCII, and one in Unicode for the clients that know it. Characters that are unsafe in file names
+    It has a name in ASCII, and one in Unicode for clients that support it. Characters that are unsafe in file names
     are replaced by spaces, and a long title is shortened. If nothing remains, ``fallback`` replaces the title.
     """
     printable = "".join(character if character.isprintable() else " " for character in title)

@@ -158,5 +158,5 @@ class CachedFieldsMixin(Serializer[Any]):
 
 @cache
 def readable_fields(serializer_class: type[Serializer[Any]]) -> list[AnyField]:
-    """Return the fields of a serializer class that its output has, in their order."""
+    """Return the fields in the output of a serializer class, in their order."""
     return [field for field in serializer_class().fields.values() if not field.write_only]

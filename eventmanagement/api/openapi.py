@@ -228,7 +228,7 @@ def operation(
     """Describe an operation: its responses, and an example request and response.
 
     Adds the responses that are common to all operations: 503, also 413 and 415 if there is a request body, and 304
-    if the operation is conditional. ``files`` has an example for each other media type of the 200 response.
+    if the operation is conditional. ``files`` has an example of the 200 response for each media type other than JSON.
     ``parameters`` are those of the query, and ``headers`` are additional headers of requests or responses.
     """
     responses = responses | UNAVAILABLE | (UNMODIFIED if conditional else {})

@@ -40,7 +40,7 @@ def count_key(rows: QuerySet[Any]) -> str:
 def get_count(get_key: Callable[[], str]) -> int | None:
     """Return the count that is cached under this key, or None if the rows must be counted.
 
-    Computing the key of a query takes as long as running it, so it is skipped while no count is cached.
+    Computing the key of a query takes as long as running the query, so it is skipped while no count is cached.
     """
     kept: int | None = cache.get(get_key()) if cache.get(LONG_LISTS) else None
     is_due = kept is not None and cache.add(f"{get_key()}-fresh", True, COUNT_TTL)
@@ -48,7 +48,7 @@ def get_count(get_key: Callable[[], str]) -> int | None:
 
 
 def keep_count(get_key: Callable[[], str], count: int) -> None:
-    """Cache the count if it is long."""
+    """Cache the count if it is above MAX_UNCACHED_COUNT."""
     if count > MAX_UNCACHED_COUNT:
         cache.set(f"{get_key()}-fresh", True, COUNT_TTL)
         cache.set(get_key(), count, COUNT_TTL + STALE_TTL)

@@ -1,8 +1,8 @@
-"""Adds check constraints to large tables without blocking writes. Two migrations are needed.
+"""Operations that add check constraints to large tables in two migrations, without blocking writes.
 
-The first adds the constraint, which PostgreSQL then checks for new rows only. That takes a lock for a moment. The
-second, in its own transaction, checks the existing rows, while other transactions read and write. On SQLite, the first
-does both.
+The first migration adds the constraint, which PostgreSQL then checks only for new rows. It locks the table for a
+moment. The second migration checks the existing rows in its own transaction, while other transactions read and write.
+On SQLite, the first migration does both.
 """
 
 from django.contrib.postgres import operations

@@ -1,7 +1,7 @@
 """SQL that the ORM compiles once, and that PostgreSQL plans once per connection.
 
-For a query for one row, Django takes several times longer to compile the SQL than PostgreSQL takes to run it. This is
-used for the three statements that run most often: finding a token, reading an event, and booking.
+For a short query, Django takes several times longer to compile the SQL than PostgreSQL takes to run it. This is used
+for the statements that run most often: finding a token, reading an event or the first page of events, and booking.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -125,11 +125,11 @@ def iterate_snapshot(values: QuerySet[Any, tuple[Any, ...]]) -> Generator[tuple[
     """Yield the rows of a ``values_list`` queryset, all from one snapshot of the database, in constant memory.
 
     On PostgreSQL, a server-side cursor in a transaction reads them. READ_TIMEOUT limits each FETCH, not all of them
-    together. Unlike ``QuerySet.iterator()``, this also works behind PgBouncer in transaction mode: the cursor ends with
-    its transaction, and DISABLE_SERVER_SIDE_CURSORS makes the iterator load all rows at once. On SQLite, one
-    statement reads them.
+    together. Behind PgBouncer in transaction mode, DISABLE_SERVER_SIDE_CURSORS makes ``QuerySet.iterator()`` load all
+    rows at once. This cursor works there too, because it ends with its transaction. On SQLite, one statement reads the
+    rows.
 
-    Close the generator if not all rows are read: it holds a transaction.
+    Close the generator if you don't read all rows, because it holds a transaction.
     """
     connection = connections[values.db]
     if connection.vendor != "postgresql":

@@ -31,7 +31,7 @@ LINE_SEPARATOR = "\u2028"
 
 @pytest.fixture
 def fast_responses(monkeypatch):
-    """A list of the responses that were given the fast way."""
+    """A list of the responses of the fast way."""
     responses = []
 
     def record(mixin):
@@ -61,7 +61,7 @@ def sign_in(bob):
 
 
 def essence(response):
-    """Return everything of a response but the request id."""
+    """Return all parts of a response, except the request id."""
     headers = [(name, value) for name, value in response.items() if name != "X-Request-ID"]
     return response.status_code, headers, response.content
 
