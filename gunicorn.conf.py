@@ -31,7 +31,7 @@ worker_connections = 900
 # Load the application before forking, so that the workers share its memory. An invalid setting is then
 # reported once, and the server does not start.
 preload_app = True
-# There is no setting ``sendfile`` here: any value would switch it off. The worker uses it for large files.
+# ``sendfile`` is not set here, because any value would switch it off. The worker uses it for large files.
 
 # Seconds between SIGTERM and the graceful stop, in which /readyz returns 503.
 drain_seconds = env.number("DRAIN_SECONDS", "0", lowest=0, highest=3600)

@@ -94,7 +94,10 @@ class AdminSite(admin.AdminSite):
         return super().admin_view(limited, cacheable)
 
     def download_view(self, view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-        """Return a view for logged-in staff that limits its queries itself, and may give the connection back."""
+        """Return a view for logged-in staff. Unlike ``admin_view``, it does not limit the queries of the view.
+
+        The view must limit them itself, and may give the database connection back.
+        """
         return super().admin_view(view)
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
@@ -329,7 +332,7 @@ def delete_rows(model_admin: ModelAdmin, request: HttpRequest, rows: QuerySet[An
 def all_or_none(model_admin: ModelAdmin, request: HttpRequest, change: Callable[[], None]) -> HttpResponse | None:
     """Make a change of many rows in one transaction.
 
-    If it fails, return a redirect to the list, which shows why nothing has been changed.
+    If it fails, returns a redirect to the list, which shows why nothing has been changed. Otherwise returns None.
     """
     try:
         with transaction.atomic():

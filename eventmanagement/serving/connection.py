@@ -50,7 +50,10 @@ class ParserInput:
 
 
 class FileOnDisk:
-    """A part of a file that is sent without loading it into memory. It stays open after the application closes it."""
+    """A part of a file that is sent without loading it into memory.
+
+    It stays open when the application closes its file.
+    """
 
     def __init__(self, file: IO[bytes], offset: int, count: int) -> None:
         self.number = os.dup(file.fileno())
@@ -78,7 +81,7 @@ class ResponseBuffer:
 
     def sendall(self, data: bytes) -> None:
         if self.file:
-            # gunicorn would write this only for a file without a Content-Length.
+            # gunicorn writes more only after a file without a Content-Length.
             raise ValueError("nothing can follow a file")
         self.chunks.append(data)
 

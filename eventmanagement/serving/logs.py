@@ -21,7 +21,7 @@ CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # In characters, after percent-encoding.
 MAX_LOGGED_PATH_LENGTH = 200
 
-# The part of a path below calendar/ is a secret (reservation/calendar.py), even if the client has misspelled it.
+# The part of a path after calendar/ is a secret (reservation/calendar.py). A misspelled address contains it too.
 SECRET = re.compile(r"(/calendar/)[^\s\"']+", re.IGNORECASE)
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -41,9 +41,9 @@ def without_secrets(text: str) -> str:
 
 
 class SecretPathFilter(logging.Filter):
-    """Removes the secret parts of paths from a log record. The request, which has the path too, is removed then.
+    """Removes the secret parts of paths from a log record, and with them the request, which contains the path.
 
-    Attached to a logger, it works for all its handlers, for example one that sends reports to another service.
+    As the filter of a logger, it works for all handlers, for example one that sends reports to another service.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

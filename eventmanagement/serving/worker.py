@@ -56,7 +56,7 @@ MAX_EARLY_READ = 4096
 EVENTS_BY_STATE = {
     State.IDLE: EVENT_READ,
     State.READING: EVENT_READ,
-    # Most clients send nothing in this state. Watching them anyway saves two system calls per request.
+    # Most clients send nothing in this state. To keep watching them saves two system calls per request.
     State.QUEUED: EVENT_READ,
     State.WRITING: EVENT_WRITE,
     State.LINGERING: EVENT_READ,
@@ -97,7 +97,7 @@ class ConfigSnapshot:
 
     def __init__(self, config: Any) -> None:
         self._config = config
-        # Not the settings' own values: for some of them, such as sendfile, the configuration returns another one.
+        # For some settings, such as sendfile, the configuration returns another value than the setting itself.
         vars(self).update({name: getattr(config, name) for name in config.settings}, is_ssl=config.is_ssl)
 
     def __getattr__(self, name: str) -> Any:
@@ -121,7 +121,7 @@ class Worker(ThreadWorker):
         super().__init__(*arguments, **options)
         self.cfg = ConfigSnapshot(self.cfg)
         self.connections: set[Connection] = set()
-        # Connections whose thread has finished. The event loop takes them out before it handles its next events.
+        # Connections whose threads have finished. The event loop takes them out before it handles its next events.
         self.finished: SimpleQueue[Connection] = SimpleQueue()
         # The number of requests per lane, in the queue or in a thread.
         self.requests_per_lane: Counter[Lane] = Counter()
@@ -203,7 +203,10 @@ class Worker(ThreadWorker):
                 self.drop(connection)
 
     def read_early(self, connection: Connection) -> None:
-        """Read a part of the next request, once. Then stop watching the connection until its thread has finished."""
+        """Read a part of the next request while a thread handles the current one.
+
+        If more arrives, or the client has closed its side, stop watching the connection until the thread has finished.
+        """
         if connection.received or not connection.receive(MAX_EARLY_READ):
             self.poller.unregister(connection.socket)
             connection.watched = 0
@@ -290,12 +293,12 @@ class Worker(ThreadWorker):
         """Tell the event loop that the request is finished. Wake it only if it has something to do for the connection.
 
         If the response has been sent and the client has sent nothing more, the loop only has to wait for the next
-        request, and it does: the connection is still watched. Waking the loop for each response would cost two system
-        calls, and the threads would take turns more often.
+        request. It does so already, because it still watches the connection. Waking the loop for each response would
+        take two system calls and more switches between threads.
         """
         self.finished.put(connection)
-        # In this order: the loop, on the other hand, first reads the data or stops watching, and then looks into the
-        # queue. So at least one of the two sees what the other has done.
+        # First put the connection into the queue, then check it. The event loop does the opposite: it reads data or
+        # stops watching, and then checks the queue. So at least one of the two sees what the other has done.
         is_over = not future.cancelled() and not future.exception() and future.result() and not connection.has_more
         if not is_over or connection.received or not connection.watched:
             self.method_queue.defer(self.finish_requests)
