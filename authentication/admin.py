@@ -138,7 +138,7 @@ class UserAdmin(ModelAdmin, auth_admin.UserAdmin):
         description="Revoke the tokens and calendar addresses of selected %(verbose_name_plural)s",
     )
     def revoke_tokens(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """Revoke them, and log it in the admin history of each user who had a token or an address."""
+        """Revoke tokens and addresses, and log it in the admin history of each user who had one."""
         count = 0
         with transaction.atomic():
             ids = list(users.values_list("pk", flat=True))

@@ -95,12 +95,12 @@ def call_off(model_admin: ModelAdmin, request: HttpRequest, selected: EventQuery
     """Call the selected events off, at most MAX_SELECTED, after a page that asks for the reason.
 
     Calls off all of them in one transaction, or none. Events that were called off before keep their time and reason.
-    Returns None when it is done.
+    Returns None if there is nothing more to ask.
     """
     not_called_off = selected.not_called_off()
     ids = list(not_called_off.values_list("pk", flat=True)[: MAX_SELECTED + 1])
     if not ids:
-        model_admin.message_user(request, "Nothing to do: this was called off already.", messages.WARNING)
+        model_admin.message_user(request, "Nothing has been changed: already called off.", messages.WARNING)
         return None
     is_cut = len(ids) > MAX_SELECTED
     events = not_called_off.filter(pk__in=ids[:MAX_SELECTED])

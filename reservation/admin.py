@@ -81,7 +81,7 @@ def waiting_text(event: Event) -> str:
 
 
 def not_deletable(request: HttpRequest, numbers: Mapping[Any, int]) -> set[str]:
-    """Return the names of the models of which rows are to be deleted, but the user may not delete any."""
+    """Return the names of the models whose rows would be deleted, but which the user may not delete."""
     return {
         str(model._meta.verbose_name)
         for model, number in numbers.items()
@@ -115,9 +115,9 @@ def add_to_histories(request: HttpRequest, changes: Iterable[tuple[Event, str]])
 
 
 class PromotionsMixin(ModelAdmin):
-    """For changes that may free seats. Names the people who got them from the waiting lists.
+    """For admin pages whose changes may free seats. Shows who got these seats from the waiting lists.
 
-    The names are in a message to the admin, and in the history of each event.
+    The names are in a message, and in the admin history of each event.
     """
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
@@ -134,7 +134,7 @@ class PromotionsMixin(ModelAdmin):
 
     @contextmanager
     def reported_promotions(self, request: HttpRequest) -> Iterator[None]:
-        """Report the promotions of the block, which must run in the same transaction as the whole change."""
+        """Show and log the promotions of the block. It must run in the same transaction as the whole change."""
         with collect_promotions() as promotions:
             yield
         if promotions:
@@ -160,7 +160,7 @@ def log_promotions(request: HttpRequest, promotions: Mapping[int, Sequence[Promo
 
 
 def got_seats(names: Sequence[str], number: int) -> str:
-    """Return the sentence that these people got seats. ``number`` includes people who are not named.
+    """Return a sentence about the people who got seats. ``number`` includes people who are not named.
 
     It does not begin with a username, because Django capitalizes the first letter of a message.
     """
@@ -310,11 +310,11 @@ class CheckedInFilter(admin.SimpleListFilter):
 class ReservationAdmin(PromotionsMixin, SeatAdmin):
     """Books and cancels seats, and checks people in.
 
-    Unlike in the API, a reservation can be cancelled after the event has started or when it is checked in.
+    Unlike in the API, a reservation can be cancelled after the event has started, or while it is checked in.
     """
 
     form = ReservationAdminForm
-    # The first three columns fit on a phone, which people use at the door.
+    # The first three columns fit on a phone, which is used at the door.
     list_display = ["user", "event", "checked_in_at", "event_starts", "created_at"]
     list_filter = [CheckedInFilter]
     actions = ["delete_selected", "check_in", "undo_check_in"]
@@ -346,11 +346,13 @@ class ReservationAdmin(PromotionsMixin, SeatAdmin):
 
     @admin.action(permissions=["check_in"], description="Check in selected %(verbose_name_plural)s")
     def check_in(self, request: HttpRequest, reservations: ReservationQuerySet) -> HttpResponse | None:
-        return self.change_check_ins(request, reservations, door.check_in_all, "Checked in", "checked in")
+        obstacle = "already checked in, or the event was called off"
+        return self.change_check_ins(request, reservations, door.check_in_all, "Checked in", "checked in", obstacle)
 
     @admin.action(permissions=["check_in"], description="Undo the check-in of selected %(verbose_name_plural)s")
     def undo_check_in(self, request: HttpRequest, reservations: ReservationQuerySet) -> HttpResponse | None:
-        return self.change_check_ins(request, reservations, door.undo_all, "Undid the check-in of", "not checked in")
+        action, state = "Undid the check-in of", "not checked in"
+        return self.change_check_ins(request, reservations, door.undo_all, action, state, "they were not checked in")
 
     def has_check_in_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("reservation.change_reservation")
@@ -362,8 +364,12 @@ class ReservationAdmin(PromotionsMixin, SeatAdmin):
         change: Callable[[ReservationQuerySet], list[int]],
         action: str,
         state: str,
+        obstacle: str,
     ) -> HttpResponse | None:
-        """Change and log the check-ins of the selected reservations, at most MAX_SELECTED: all of them, or none."""
+        """Change and log the check-ins of the selected reservations, at most MAX_SELECTED: all of them, or none.
+
+        ``obstacle`` says why some of them may be unchanged.
+        """
         ids = list(selected.values_list("pk", flat=True)[: MAX_SELECTED + 1])
         if len(ids) > MAX_SELECTED:
             self.message_user(request, f"Select at most {MAX_SELECTED} reservations.", messages.ERROR)
@@ -382,7 +388,7 @@ class ReservationAdmin(PromotionsMixin, SeatAdmin):
         count, rest = len(changed), len(ids) - len(changed)
         message = f"{count} {model_ngettext(self.opts, count)} now {state}."
         if rest:
-            message += f" {rest} unchanged: already {state}, or the event was called off."
+            message += f" {rest} unchanged: {obstacle}."
         self.message_user(request, message, messages.SUCCESS if count else messages.WARNING)
         return None
 

@@ -18,11 +18,10 @@ FETCH_SIZE = 1000
 
 
 class Difference(NamedTuple):
-    """An event whose counts differ from its rows, or that has a waiting list which it must not have.
+    """An event whose counts differ from its rows, or that must not have a waiting list but has one.
 
-    People may not wait beside a free seat, and not for an event that was called off.
     ``capacity - seats_remaining`` should be the number of reservations, and ``waiting`` the number of places on the
-    waiting list.
+    waiting list. Nobody may wait while a seat is free, or for an event that was called off.
     """
 
     event: int
@@ -69,9 +68,9 @@ def _places_of(event: OuterRef) -> QuerySet[WaitlistEntry, int]:
 def repair(event_id: int) -> bool:
     """Set ``seats_remaining`` and ``waiting`` to what the rows say. Returns whether that was possible.
 
-    If people wait beside a free seat, the first ones in line get it. If the event was called off, its waiting list is
-    removed. Counts while it holds the event's lock, so it is safe while users book. An event with more reservations
-    than capacity is not changed: a person must cancel reservations or raise the capacity.
+    If people wait while seats are free, the first ones on the list get them. If the event was called off, its waiting
+    list is removed. Counts while it holds the event's lock, so it is safe while users book. An event with more
+    reservations than capacity is not changed: a person must cancel reservations or raise the capacity.
     """
     event = Event.objects.locked().filter(pk=event_id).first()
     if event is None:
@@ -81,7 +80,8 @@ def repair(event_id: int) -> bool:
         return False
     if event.is_cancelled:
         remove_lists([event_id])
-    # First as if all seats were taken, then the free ones are freed as everywhere else.
+    # First set that all seats are taken. Then free the free seats in the usual way, which gives them to the people who
+    # wait.
     Event.objects.set_seats(event_id, 0, WaitlistEntry.objects.filter(event=event).count())
     freed = Event.objects.free_seats({event_id: event.capacity - held})[event_id]
     log_seats("repaired", event=event_id, seats_left=freed.seats_before_promotions)

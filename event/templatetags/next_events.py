@@ -18,7 +18,7 @@ register = template.Library()
 def next_events() -> dict[str, Any]:
     """Return the next events to start, and the totals of all events that have not started.
 
-    The totals are without the events that were called off, whose number is added.
+    The totals do not include events that were called off. Their number is ``called_off``.
     """
     not_started = Event.objects.not_started()
     sums = not_started.aggregate(

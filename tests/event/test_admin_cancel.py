@@ -113,7 +113,7 @@ def test_event_that_was_called_off_keeps_its_reason(boss, event, alice, event_of
 def test_nothing_is_left_to_call_off(boss, event):
     event.cancel()
 
-    assert "called off already" in confirmed(boss, [event]).text
+    assert "Nothing has been changed: already called off." in confirmed(boss, [event]).text
     assert boss.get(call_off_page(event))["Location"] == page(event)
 
 
@@ -236,12 +236,12 @@ def test_its_page_shows_time_and_reason_and_no_button(boss, event, called_off):
     assert "field-cancelled_at" not in boss.get(page(event)).text
 
 
-def test_first_page_counts_it_apart(boss, event, called_off, bob):
+def test_first_page_counts_it_separately(boss, event, called_off, bob):
     book(event, bob)
 
     text = boss.get("/admin/").text
 
-    assert "1 of 10 seats booked, in 1 event that has not started, without 1 that was called off." in text
+    assert "1 of 10 seats booked, in 1 event that has not started. 1 more was called off." in text
 
 
 @pytest.mark.parametrize(

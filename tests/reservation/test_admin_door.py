@@ -49,7 +49,7 @@ def test_check_ins_are_undone_and_logged(boss, event, held):
 
     response = choose(boss, "undo_check_in", held)
 
-    assert "1 reservation now not checked in. 2 unchanged" in response.text
+    assert "1 reservation now not checked in. 2 unchanged: they were not checked in." in response.text
     assert inside() == []
     assert logged(Event) == [(CHANGE, "Undid the check-in of person0.")]
 

@@ -45,14 +45,14 @@ EVENT_TEMPLATES = [
     ("Chess tournament", "Seven rounds, Swiss system, all levels.", 13, 5, 24),
 ]
 PLACES = ["at the harbour", "in the old mill", "on the roof", "in the library", "in the garden"]
-# How many people want a seat at each event, as a share of its capacity: with 1 it is sold out, and with more, some are
-# on the waiting list. These shares are repeated. The first event has seats left, because the example in Swagger UI
-# books the event with id 1.
+# How many people want a seat at each event, as a share of its capacity. With 1, the event is sold out. With more than
+# 1, some of them are on the waiting list. The list is repeated. The first event has seats left, because the example in
+# Swagger UI books the event with id 1.
 WANTED_SHARES = [0.4, 0.9, 0.15, 0.7, 0.05, 1.1, 0.5, 0.95, 0, 0.3, 0.6, 1]
 
-# The numbers of two events that are different. If fewer events are created, there are none of them.
+# The number of the event that is called off, and the reason.
 CALLED_OFF, REASON = 6, "The teacher is ill. We will find a new date."
-# This event starts in a few minutes, and some people are checked in already.
+# The number of the event that starts in a few minutes, and the share of its attendees who are checked in already.
 AT_THE_DOOR, MINUTES_UNTIL_START, SHARE_INSIDE = 9, 20, 0.6
 
 DAYS_AHEAD = 120
