@@ -44,7 +44,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
     needs a token, the message of the 401 says what is wrong with the header (``explain``).
     """
 
-    # For statements that find the user of the token together with other rows.
+    # The query, for statements that find the user of a token together with other rows.
     user_by_token = USER_BY_TOKEN
 
     def authenticate(self, request: HttpRequest | Request) -> tuple[User, Token] | None:
@@ -73,7 +73,7 @@ class TokenAuthentication(authentication.TokenAuthentication):
         return user, Token(key=key, user=user)
 
     def accept(self, user: User | None) -> User:
-        """Return the user that a query for the token found. Raises AuthenticationFailed if it may not be used."""
+        """Return ``user``, which a query for the token found. Raises AuthenticationFailed if it is None or inactive."""
         if not user:
             raise AuthenticationFailed(INVALID_TOKEN)
         if not user.is_active:
@@ -136,7 +136,7 @@ def run_if_password_still_matches(user: User, password: str, action: Callable[[U
 def revoke_tokens(user_ids: list[int]) -> set[int]:
     """Delete the tokens of these users, and send ``credentials_revoked``.
 
-    Returns the ids of those users who had a token, or a calendar address or the like.
+    Returns the ids of the users who had a token, or something that a receiver has deleted, such as a calendar key.
     """
     tokens = Token.objects.filter(user__in=user_ids)
     holders = set(tokens.values_list("user_id", flat=True))

@@ -15,14 +15,14 @@ from event.models import Event
 from eventmanagement.api.mixins import etag_matches
 
 CONTENT_TYPE = "text/calendar; charset=utf-8"
-# The time of the request, which does not count as a change.
+# The time of the request. The ETag leaves it out.
 STAMP = re.compile(rb"^DTSTAMP:.*\r\n", re.MULTILINE)
 
 
 def calendar_entry(event: Event, description: str, request: Request) -> icalendar.Event:
-    """Return the event with this description, and with a link to it in the API.
+    """Return the entry of an event, with this description and with a link to the event in the API.
 
-    UID stays the same for ever, so calendar programs update the entry that they have. SEQUENCE grows with every change.
+    UID never changes, so calendar programs update the entry that they have. SEQUENCE grows with every change.
     """
     entry = icalendar.Event()
     entry.add("UID", str(event.uid))
@@ -33,7 +33,7 @@ def calendar_entry(event: Event, description: str, request: Request) -> icalenda
     start, end = in_seconds(event.start_time), in_seconds(event.end_time)
     entry.add("DTSTART", start)
     if start < end:
-        # Without it, the event ends when it starts. It must not be equal to the start.
+        # DTEND must be after the start. Without DTEND, the event ends when it starts.
         entry.add("DTEND", end)
     if event.show_time:
         description = f"Doors open: {event.show_time:%Y-%m-%d %H:%M} UTC\n\n{description}".strip()
@@ -51,7 +51,7 @@ def in_seconds(time: datetime) -> datetime:
 
 
 def calendar_response(request: Request, entries: Iterable[icalendar.Event], name: str = "") -> HttpResponse:
-    """Return a calendar with these entries, or 304 if the client has it. ``name`` is what calendar programs show."""
+    """Return a calendar with these entries, or 304 if the client has it. Calendar programs show ``name``."""
     calendar = icalendar.Calendar()
     calendar.add("VERSION", "2.0")
     calendar.add("PRODID", "-//eventmanagement//EN")

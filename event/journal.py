@@ -24,8 +24,8 @@ def log_seats(
     ``movement`` is "taken", "promoted" (taken from the waiting list) or "returned" for a reservation, and "resized",
     "repaired", "called_off" or "deleted" for an event. ``by`` is the id of the organizer, if the organizer has taken
     the seat back from the user. For every event that was not deleted, the reservations that were taken or promoted and
-    not returned are the current ones.
-    The lines of two transactions may be in a different order than their commits; match them by reservation id.
+    not returned are the current ones. The lines of two transactions may be in a different order than their commits;
+    match them by reservation id.
     """
     line = {"movement": movement, "event": event, "seats_left": seats_left, "user": user, "reservation": reservation}
     if by is not None:

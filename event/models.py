@@ -54,7 +54,7 @@ PROTECTED_FIELDS = {
     "cancelled_at": CANCELLATION_CANT_BE_SET,
     "cancellation_reason": CANCELLATION_CANT_BE_SET,
 }
-# The fields that a calendar shows. A change of one of them is a new revision of the event.
+# The fields of an event that a calendar shows. A change of one of them is a new revision. So is calling the event off.
 SHOWN_IN_CALENDARS = frozenset({"title", "description", "start_time", "end_time", "show_time"})
 EARLIEST_START_OFFSET = timedelta(days=-365)
 STARTS_TOO_EARLY = "The start can't be more than a year in the past."
@@ -81,7 +81,7 @@ JOINABLE = NOT_CANCELLED & NOT_STARTED & Q(seats_remaining=0)
 
 
 def next_revision(shown: dict[str, Any]) -> Any:
-    """Return the expression for an event's revision after these fields get these values: one more if one is new."""
+    """Return the expression for an event's new revision: one more if one of these fields gets another value."""
     return F("revision") + Case(When(Q(**shown), then=Value(0)), default=Value(1))
 
 
@@ -337,8 +337,8 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         """Give back one seat. If somebody waits, the first one in line gets it in the same transaction.
 
         The caller must delete the reservation in the same transaction. The event's row stays locked until the
-        transaction ends. Raises EventStarted, DoesNotExist or Unavailable. If no seat is taken, nothing changes:
-        then the caller's reservation no longer exists either.
+        transaction ends. Raises EventStarted, DoesNotExist or Unavailable. If all seats are free already, nothing
+        changes, because then the caller's reservation no longer exists.
         """
         taken = self.not_started().filter(waits_briefly(), pk=event_id, seats_remaining__lt=F("capacity"))
         with EVENT_LOCK_BREAKER.guard(event_id):
@@ -367,7 +367,7 @@ class EventManager(EventManagerFromQuerySet["Event"]):
         for event_id, number in seats.items():
             promoted, closed = handovers.get(event_id, Handover())
             left = number - len(promoted)
-            # If seats are left, then the list is empty, even if its length was counted wrongly. None stands for that.
+            # If seats are left, the list is empty, even if its length was counted wrongly. Then ``removed`` is None.
             removed = closed if left <= 0 else None
             same[left, removed, capacities and capacities[event_id]].append(event_id)
         freed = {}
@@ -448,10 +448,10 @@ class Event(models.Model):
         # The index event_by_organizer covers this column.
         db_index=False,
     )
-    # Identifies the event in calendars, for ever. The id would be ambiguous between two sites. No row is without it,
-    # although the column allows NULL: making it NOT NULL would check all rows under a lock that blocks bookings.
+    # Identifies the event in calendars, and never changes. The id would be ambiguous between two sites. Every row has a
+    # uid, although the column allows NULL: making it NOT NULL would check all rows under a lock that blocks bookings.
     uid = models.UUIDField(default=uuid4, db_default=RandomUUID(), editable=False, null=True)
-    # Grows with every change of what a calendar shows.
+    # Grows with every change that a calendar shows.
     revision = models.IntegerField(default=0, db_default=0, editable=False)
     # When the event was called off, by the database's clock.
     cancelled_at = models.DateTimeField("called off at", null=True, editable=False)

@@ -140,9 +140,9 @@ describe(
     cancel=operation(
         "event_cancel",
         "Call off an event",
-        description="For good. The event keeps its reservations, which their owners can still cancel until the start. "
-        "It loses its waiting list, and takes no more bookings. The reason is optional. If the event was called off "
-        "before, nothing changes.",
+        description="This can't be undone. The event keeps its reservations, which their owners can still cancel until "
+        "the start. Its waiting list is deleted, and it can't be booked any more. The reason is optional. If the event "
+        "was called off before, nothing changes.",
         tags=TAGS,
         request=CancellationSerializer,
         sends={"reason": REASON},
@@ -159,8 +159,8 @@ describe(
     get=operation(
         "event_calendar",
         "Get an event for a calendar",
-        description="The event in the iCalendar format. Its `UID` never changes, and `SEQUENCE` grows with every "
-        "change of the title, the description or the times.",
+        description="The event in the iCalendar format. Its `UID` never changes. `SEQUENCE` grows with every "
+        "change of the title, the description or the times, and when the event is called off.",
         tags=TAGS,
         auth=READ_AUTH,
         conditional=True,

@@ -49,8 +49,8 @@ class EventSerializer(CachedFieldsMixin, ModelSerializer[Event]):
             "seats_remaining": {"help_text": "The number of free seats."},
             "waiting": {"help_text": "The number of people on the waiting list."},
             "organizer": {"help_text": "The id of the user who organizes the event."},
-            "cancelled_at": {"help_text": "When the event was called off; null if it takes place."},
-            "cancellation_reason": {"help_text": "Why the event was called off; may be empty."},
+            "cancelled_at": {"help_text": "When the event was called off; null if it was not."},
+            "cancellation_reason": {"help_text": "Why the event was called off. May be empty."},
         }
 
     def validate(self, changes: dict[str, Any]) -> dict[str, Any]:

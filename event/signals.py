@@ -7,7 +7,8 @@ from django.dispatch import Signal
 
 # Sent when seats of events are freed, before they are counted as free. ``seats`` has the number of freed seats of each
 # event, by its id. The sender's transaction holds the locks of these events. The receiver may give the seats to people
-# and insert their reservations. It returns a ``Handover`` for each event at which it did something, by the event's id.
+# and insert their reservations. It returns a ``Handover`` for each event whose waiting list it changed, by the event's
+# id.
 #
 # This is a signal because the event app does not know reservations and waiting lists. It is sent inside the
 # transaction: if the receiver fails, the seats are not freed. It may have one receiver, because each seat can be given
@@ -15,8 +16,8 @@ from django.dispatch import Signal
 seats_freed = Signal()
 
 # Sent when events have been called off. ``event_ids`` are their ids. The sender's transaction holds the locks of these
-# events, and has set their ``waiting`` to 0, so a receiver must remove their waiting lists. If it fails, the events are
-# not called off. It hands out nothing, so unlike ``seats_freed`` it may have several receivers.
+# events, and has set their ``waiting`` to 0, so a receiver must remove their waiting lists. If a receiver fails, the
+# events are not called off. Unlike ``seats_freed``, this signal gives nothing away, so it may have several receivers.
 events_called_off = Signal()
 
 

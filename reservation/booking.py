@@ -113,8 +113,8 @@ def held_by(user_id: int | Expression) -> "QuerySet[models.Reservation]":
 def cancel(reservation_id: int | None) -> None:
     """Delete a reservation and give its seat back, unless it is checked in or the event has started.
 
-    If people are on the waiting list, the first one gets it. Raises CheckedIn, EventStarted, AlreadyCancelled if the
-    reservation no longer exists, or Unavailable if the event's row stays locked.
+    If people are on the waiting list, the first one gets the seat. Raises CheckedIn, EventStarted, AlreadyCancelled if
+    the reservation no longer exists, or Unavailable if the event's row stays locked.
     """
     reservation = models.Reservation.objects.filter(pk=reservation_id)  # type: ignore[misc]  # None finds nothing.
     try:

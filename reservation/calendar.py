@@ -1,9 +1,9 @@
 """A user's own calendar, under an address with a secret key.
 
-Calendar programs send no headers, so the key in the address stands for a login. It has 256 random bits, and only its
-SHA-256 digest is stored: a copy of the database does not open any calendar. The digest is looked up with a unique
-index. How long that takes may depend on how much of a stored digest is right. But nobody can choose the digest of a
-guess, so the time tells nothing about the key.
+Calendar programs send no headers, so the key in the address replaces the token. It has 256 random bits, and only its
+SHA-256 digest is stored: nobody can open a calendar with a copy of the database. The digest is looked up with a unique
+index. The time of the lookup may depend on how many leading characters of a stored digest match. An attacker can't
+choose the digest of a guess, so the time reveals nothing about the key.
 """
 
 import re
@@ -28,19 +28,17 @@ KEY_BYTES = 32
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{43}")
 # How long a booking stays in the calendar after the end of its event.
 KEPT_AFTER_THE_END = timedelta(days=365)
-# The maximum number of entries. If there are more, those are left out that are the furthest from today.
+# The maximum number of entries. If there are more, upcoming events come first (see ``booked_events``).
 MAX_ENTRIES = 500
 # In characters. The file of an event has its whole description.
 MAX_DESCRIPTION_LENGTH = 1000
 
 
 def renew_key(token: Token) -> str | None:
-    """Create a calendar key for the user of this token, and return it. Any older one is void.
+    """Create a calendar key for the user of this token, and return it. It replaces the old key.
 
-    Returns None if the token was revoked meanwhile.
-
-    A change of the password, and a deactivation, lock the user's row and revoke the tokens before they delete the key.
-    So the new key can't outlive them.
+    Returns None if the token was revoked meanwhile. A password change and a deactivation lock the user's row and revoke
+    the token before they delete the key. So no key that is created at the same time remains after them.
     """
     key = token_urlsafe(KEY_BYTES)
     with transaction.atomic():
@@ -54,7 +52,7 @@ def renew_key(token: Token) -> str | None:
 
 
 def delete_key(user_id: int | None) -> None:
-    """Make the user's calendar key void, if there is one."""
+    """Delete the user's calendar key, if there is one."""
     CalendarKey.objects.filter(user=user_id).delete()
 
 
@@ -72,8 +70,9 @@ def digest(key: str) -> str:
 def booked_events(user: User) -> list[Event]:
     """Return the events that the user has booked, without those that ended more than a year ago.
 
-    At most MAX_ENTRIES, first those that are not over, the next ones first, then the others, the latest first. Each has
-    the first MAX_DESCRIPTION_LENGTH characters of its description, and one more if there are more.
+    Returns at most MAX_ENTRIES events: first those that are not over, in the order of their start, then the others, the
+    latest first. ``beginning`` has at most MAX_DESCRIPTION_LENGTH + 1 characters of the description, so that a longer
+    description can be recognized.
     """
     today = now()
     booked = Event.objects.filter(reservations__user=user).defer("description")

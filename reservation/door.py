@@ -1,9 +1,9 @@
 """The door of an event: checking reservations in, and undoing that.
 
-A check-in sets ``checked_in_at`` by one conditional update, only if it has no time yet. So several scanners agree on
-one time. The owner of a reservation that is checked in can't cancel it: the statement that deletes has the opposite
+A check-in sets ``checked_in_at`` with one conditional update, only if it is NULL. So several scanners agree on one
+time. The owner of a reservation that is checked in can't cancel it: the DELETE of a cancellation has the same
 condition. All code locks the event's row before it changes reservations, and locks several events in the order of their
-ids. So a check-in and a call-off of the event happen one after the other too.
+ids. So calling the event off and checking somebody in can't happen at the same time.
 """
 
 from typing import Any
@@ -57,7 +57,7 @@ def check_in_all(reservations: "QuerySet[models.Reservation]") -> list[int]:
 
 
 def undo_all(reservations: "QuerySet[models.Reservation]") -> list[int]:
-    """Undo the check-ins of these reservations. Returns the ids of those that were checked in until this call."""
+    """Undo the check-ins of these reservations. Returns the ids of those whose check-in this call has undone."""
     return _update_all(reservations.exclude(checked_in_at=None), None)
 
 

@@ -14,7 +14,7 @@ class AlreadyReserved(Refusal):
 
 
 class AlreadyWaiting(Refusal):
-    """Contains the id of the existing place, for a client that did not receive the response to its joining."""
+    """Contains the id of the existing place, for a client that joined and did not receive the response."""
 
     code = "already_waiting"
     message = "You are already on the waiting list of this event."

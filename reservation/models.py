@@ -1,10 +1,10 @@
 """Reservations, and places on the waiting lists. Each reservation is one seat at one event.
 
-Inserting a row takes a seat (``save``), and deleting it gives the seat back (``delete``). Rows are never updated, but
-for ``checked_in_at``, which only the functions of door.py set.
-``book`` and ``cancel`` add the rules (booking.py): one seat per user, and no change after the event has started.
-A place on a waiting list is kept the same way: its row and the event's count change together. ``join`` and ``leave``
-have the rules (waitlist.py). Fixtures and SQL bypass all this; ``manage.py check_seats`` finds the differences.
+Inserting a row takes a seat (``save``), and deleting it gives the seat back (``delete``). Rows are never updated,
+except ``checked_in_at``, which only the functions of door.py set. ``book`` and ``cancel`` add the rules (booking.py),
+for example one seat per user, and no change after the event has started. In the same way, the row of a place on a
+waiting list and the event's count change together. ``join`` and ``leave`` add the rules (waitlist.py). Fixtures and SQL
+bypass all this; ``manage.py check_seats`` finds the differences.
 """
 
 from typing import Any
@@ -206,7 +206,8 @@ class WaitlistEntry(models.Model):
     # As for a reservation: created_at and id have the same order.
     created_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
 
-    # The place in line, starting at 1. Only ``with_positions``, ``join`` and ``save`` set it.
+    # The position on the waiting list, starting at 1. It is not stored. ``with_positions``, ``waitlist.set_positions``
+    # and ``save`` set it, and so does the organizer's list.
     position: int
 
     objects = WaitlistManager()

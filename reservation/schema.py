@@ -112,8 +112,8 @@ describe(
     destroy=operation(
         "reservation_cancel",
         "Cancel a reservation",
-        description="Frees your seat. If people are on the waiting list, the first one gets it. After the event has "
-        "started, or when you are checked in, a reservation can't be cancelled.",
+        description="Frees your seat. If people are on the waiting list, the first one gets it. You can't cancel after "
+        "the event has started, or while you are checked in.",
         tags=TAGS,
         responses={204: None}
         | bad_request("CancellationRefusal", CheckedIn(), EventStarted())
@@ -129,7 +129,7 @@ describe(
         "List the attendees of an event",
         description="Only for the organizer. In the order of booking; `count` is the number of reservations. "
         "`format=csv` returns all of them in one file, with the same columns. A text that a spreadsheet program would "
-        "evaluate as a formula begins with an apostrophe.",
+        "evaluate as a formula gets a leading apostrophe.",
         tags=["Events"],
         returns=ATTENDEE,
         files={"text/csv": f"{csv_line(ATTENDEE)}\r\n{csv_line(ATTENDEE.values())}\r\n"},
@@ -193,9 +193,9 @@ describe(
         "waitlist_join",
         "Join a waiting list",
         description="Adds you to the end of the waiting list of a full event that has not started and was not called "
-        "off. When a seat becomes free, the first in line gets it at once, as a reservation with `from_waitlist`. "
-        "There is nothing to confirm: leave the list if you no longer want the seat. If you already have a seat or a "
-        "place, the error contains the id of the reservation or of the place.",
+        "off. When a seat becomes free, the first person on the list gets it at once, as a reservation with "
+        "`from_waitlist`. There is nothing to confirm. Leave the list if you no longer want a seat. If you already "
+        "have a seat or a place, the error contains the id of the reservation or of the place.",
         tags=WAITLIST_TAGS,
         sends={"event_id": 1},
         returns=PLACE,
@@ -245,7 +245,8 @@ describe(
     get=operation(
         "event_waitlist",
         "List the waiting list of an event",
-        description="Only for the organizer. In order: the first gets the next seat. `count` is the number of people.",
+        description="Only for the organizer. The list is in order: the first person gets the next seat. `count` is the "
+        "number of people.",
         tags=["Events"],
         returns=WAITING,
         responses={200: WaitingPersonSerializer(many=True)}
@@ -261,9 +262,9 @@ describe(
     post=operation(
         "calendar_create",
         "Create the address of your calendar",
-        description="Returns a secret address of a calendar with your bookings, for calendar programs. Any older "
-        "address stops working. Everyone who knows the address can read the calendar: treat it like a password. It "
-        "works until you create another one, delete it or change your password.",
+        description="Returns the secret address of a calendar with your bookings, for calendar programs. The old "
+        "address stops working. Everyone who knows the address can read the calendar: keep it secret, like a password. "
+        "It works until you create another one, delete it or change your password, or an admin revokes it.",
         tags=TAGS,
         request=None,
         returns={"url": f"https://example.org/api/reservation/calendar/{EXAMPLE_KEY}.ics"},

@@ -9,7 +9,7 @@ from reservation.models import Reservation, WaitlistEntry
 
 RESERVATION_FIELDS = {
     "from_waitlist": {"help_text": "Whether the seat came from the waiting list."},
-    "checked_in_at": {"help_text": "When the user was checked in at the event; null if not."},
+    "checked_in_at": {"help_text": "When the user was checked in at the event; null if the user is not checked in."},
 }
 NO_SUCH_RESERVATION = {"reservation": ["This event has no reservation with this id."]}
 NO_SUCH_EVENT = {"event_id": ["There is no event with this id."]}
@@ -81,7 +81,7 @@ class WaitingPersonSerializer(CachedFieldsMixin, serializers.ModelSerializer[Wai
     """A place as the organizer of the event sees it."""
 
     user = serializers.CharField(source="user.username", read_only=True)
-    position = serializers.IntegerField(read_only=True, help_text="The place in line, starting at 1.")
+    position = serializers.IntegerField(read_only=True, help_text="The position on the waiting list, starting at 1.")
 
     class Meta:
         model = WaitlistEntry

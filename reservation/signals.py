@@ -29,12 +29,12 @@ def lock_users(users: QuerySet[User]) -> None:
 def cancel_reservations(instance: User, origin: Any, **kwargs: Any) -> None:
     """Remove the places of a user who is about to be deleted, and cancel the reservations, in the same transaction.
 
-    Locks the user before the events, as users do who delete their own account. If a queryset of users is deleted, all
+    Locks the user before the events, as the deletion of one's own account does. If a queryset of users is deleted, all
     of them and the events of all of them are locked with the first user, in the order of their ids. Repeated for each
     user, that would take quadratic time.
 
-    If the first of these users has a seat, the next one may get it from the waiting list. Then it is cancelled with the
-    reservations of that user, and goes to the next person in line.
+    A seat of one of these users may go to another one from the waiting list. It is cancelled when that user is deleted,
+    and goes to the next person on the list.
     """
     if isinstance(origin, QuerySet) and origin.model is type(instance):
         # Django deletes the users in the order of their ids. If the order begins again, the same queryset is deleted

@@ -1,9 +1,9 @@
-"""The waiting lists of full events: joining, leaving, and how the first people in line get the freed seats.
+"""The waiting lists of full events: joining, leaving, and how the first people on a list get the freed seats.
 
 The transaction that frees seats turns the oldest places into reservations, under the event's lock, before a seat is
 counted as free. So a free seat implies that nobody waits, and a booking needs no further check. Nobody has both a
-reservation and a place. The order of a list is that of the ids. All code locks the event's row before it
-changes places, and locks several events in the order of their ids.
+reservation and a place. A list is in the order of the ids. All code locks the event's row before it changes places, and
+locks several events in the order of their ids.
 """
 
 from collections import Counter, defaultdict
@@ -94,9 +94,9 @@ def _place_of(user_id: int) -> "QuerySet[models.WaitlistEntry]":
 def set_positions(places: "Sequence[models.WaitlistEntry]") -> None:
     """Set the ``position`` of each of these places, for example those of a page, with one query.
 
-    Counts the people between a place and the previous one of the same event in ``places``. So each waiting list is read
-    once, up to the last of these places. ``with_positions`` would read it once for each place. The position of a place
-    that no longer exists is None.
+    Counts the people between each place and the one before it in ``places``, separately for each event. So each waiting
+    list is read once, up to the last of these places. ``with_positions`` would read it once for each place. The
+    position of a place that no longer exists is None.
     """
     after: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -175,7 +175,7 @@ def promote(seats: Mapping[int, int], **kwargs: Any) -> dict[int, Handover]:
     """Give the freed seats of these events to the first people on their waiting lists.
 
     The caller holds the locks of the events. These statements begin after that, so they see the current lists. The
-    places become reservations. A place of a user who has a seat is only removed, and the next in line gets the seat. If
+    places become reservations. A place of a user who has a seat is only removed, and the next person gets the seat. If
     an event is over or was called off, its list is removed instead. The number of statements grows with the batches of
     BATCH_SIZE seats, not with the number of people. Like every ``bulk_create``, this sends no ``post_save``.
     """

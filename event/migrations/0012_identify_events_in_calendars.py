@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     operations = [
         # First without the default: PostgreSQL would compute it for each row, and block the whole table meanwhile.
-        # The next migration fills the rows that exist already. The default is for the previous release, which may
+        # The next migration fills the existing rows. The default is for the previous release, which may
         # still insert events.
         migrations.AddField(model_name="event", name="uid", field=models.UUIDField(editable=False, null=True)),
         migrations.AlterField(

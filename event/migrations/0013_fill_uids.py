@@ -4,8 +4,8 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from eventmanagement.database.queries import RandomUUID
 
-# Events per transaction, for which a booking may have to wait. Each row takes a third of a millisecond, because
-# PostgreSQL updates the indexes for search.
+# Events per transaction. A booking of one of them waits for the end of the transaction. Each row takes a third of a
+# millisecond, because PostgreSQL updates the indexes for search.
 BATCH_SIZE = 100
 
 
