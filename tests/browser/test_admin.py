@@ -143,7 +143,7 @@ def test_organizer_calls_an_event_off(admin, event, size):
     expect(admin.get_by_role("link", name="Call off")).to_have_count(0)
 
 
-def test_organizer_changes_their_mind_about_calling_off(admin, event):
+def test_organizer_goes_back_without_calling_off(admin, event):
     admin.goto(f"/admin/event/event/{event.pk}/change/")
     follow(admin.get_by_role("link", name="Call off"))
     follow(admin.get_by_role("link", name="No, go back"))

@@ -323,7 +323,7 @@ def test_new_event_cannot_be_called_off(alice, field, create):
 @pytest.mark.parametrize(
     "save", [lambda copy: copy.save(), lambda copy: Event.objects.bulk_create([copy])], ids=["save", "bulk_create"]
 )
-def test_copy_takes_place(called_off, save):
+def test_copy_is_not_called_off(called_off, save):
     copy = Event.objects.get()
     copy.pk = None
 

@@ -236,7 +236,7 @@ def full_disk():
 
 @pytest.mark.parametrize("make", [no_directory, full_disk])
 @pytest.mark.parametrize("attendees", [1, 300])
-def test_file_that_can_not_be_written_is_503(as_user, alice, event, people, monkeypatch, make, attendees):
+def test_file_that_cannot_be_written_is_503(as_user, alice, event, people, monkeypatch, make, attendees):
     Event.objects.update(capacity=attendees)
     book(event, *people(attendees))
     monkeypatch.setattr(csv_files, "TemporaryFile", make)
@@ -369,7 +369,7 @@ def test_admin_sends_others_to_the_login(client, event):
 
 
 @pytest.mark.parametrize("event_id", [99, 2**63, 10**30])
-def test_admin_knows_no_such_event(boss, event_id):
+def test_unknown_event_is_404_in_the_admin(boss, event_id):
     assert boss.get(reverse("admin:event_event_attendees", args=[event_id])).status_code == 404
 
 

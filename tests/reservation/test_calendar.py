@@ -124,7 +124,7 @@ def test_unchanged_calendar_is_304(api, address, bob, event):
     assert api.get(path, headers={"if-none-match": tag}).status_code == 200
 
 
-def test_past_bookings_end_after_a_year(api, address, alice, bob, event_of):
+def test_past_bookings_are_left_out_after_a_year(api, address, alice, bob, event_of):
     for days in (0, -364, -366, -9999):
         event = event_of(alice, title=f"{days} days")
         book(event, bob)
@@ -221,7 +221,7 @@ def test_digest_is_not_a_key(api, address, bob):
     assert api.get(LONG.feed(CalendarKey.objects.get().digest)).status_code == 404
 
 
-def test_key_that_can_not_be_one_needs_no_query(api, django_assert_num_queries):
+def test_key_of_the_wrong_format_needs_no_query(api, django_assert_num_queries):
     with django_assert_num_queries(0):
         api.get(LONG.feed("A" * 44))
 
@@ -236,7 +236,7 @@ def test_nobody_signed_in_is_refused(api):
 
 
 @pytest.mark.parametrize("method", ["get", "put", "patch"])
-def test_address_can_not_be_read(as_user, bob, method):
+def test_address_cannot_be_read(as_user, bob, method):
     response = getattr(as_user(bob), method)(LONG.calendar)
 
     assert response.status_code == 405
@@ -251,7 +251,7 @@ def test_calendar_can_only_be_read(api, address, bob, method):
     assert response["Allow"] == "GET, HEAD"
 
 
-# Each ends the validity of tokens, and so of the address.
+# Each of them revokes the token, and so the address.
 def through_the_api(user):
     change_password(user, PASSWORD, "another password")
 
@@ -316,7 +316,7 @@ def revoked_by_an_admin(user):
         revoked_by_an_admin,
     ],
 )
-def test_address_is_void_after(api, address, bob, carol, change):
+def test_address_is_invalid_after(api, address, bob, carol, change):
     bob.set_password(PASSWORD)
     bob.save()
     path, other = address(bob), address(carol)
@@ -369,7 +369,7 @@ def test_token_that_was_revoked_meanwhile_gets_no_address(as_user, bob, monkeypa
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="on SQLite, one transaction waits for the other")
 def test_address_and_new_password_at_once(bob):
-    """Either the address is made first, and is void then, or the token is void and there is no address."""
+    """If the address is created first, the new password deletes it. If not, the token was revoked, so there is none."""
     bob.set_password(PASSWORD)
     bob.save()
     for number in range(10):

@@ -135,7 +135,7 @@ def forgotten(carol, full):
     ],
     ids=["delete", "cancel", "resize"],
 )
-def test_forgotten_place_gets_no_seat(forgotten, free):
+def test_place_at_a_called_off_event_gets_no_seat(forgotten, free):
     free(forgotten)
 
     assert "carol" not in holders(forgotten)

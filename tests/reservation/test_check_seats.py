@@ -183,7 +183,7 @@ def test_correct_waiting_list_has_no_differences(awaited):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite can't drop a constraint")
-def test_people_beside_a_free_seat_are_found_though_all_counts_are_right(awaited, without):
+def test_people_who_wait_while_a_seat_is_free_are_found_though_all_counts_are_right(awaited, without):
     """The constraint is the only thing that prevents this."""
     without(Event, "event_nobody_waits_beside_a_free_seat")
     falsify(awaited, capacity=2, seats_remaining=1)
@@ -202,7 +202,7 @@ def test_repair_logs_the_promotions(awaited, caplog, django_capture_on_commit_ca
     assert movements == [("repaired", 3), ("promoted", 2), ("promoted", 1), ("promoted", 0)]
 
 
-def test_repair_of_an_event_that_is_over_empties_its_line(awaited):
+def test_repair_of_an_event_that_is_over_removes_its_waiting_list(awaited):
     finish(awaited)
     falsify(awaited, waiting=0, capacity=2, seats_remaining=1)
 

@@ -104,7 +104,7 @@ def test_started_event_promotes(event, crowd, free):
 
 
 @pytest.mark.parametrize("free", FREE_AFTER_THE_START.values(), ids=FREE_AFTER_THE_START)
-def test_event_that_is_over_loses_its_line(event, crowd, free):
+def test_waiting_list_of_an_event_that_is_over_is_removed(event, crowd, free):
     finish(event)
     event.refresh_from_db()
 
@@ -138,7 +138,7 @@ def test_promoted_reservation_is_marked(event, crowd):
     assert marks == {"person1": False, "person2": True}
 
 
-def test_order_of_the_line_is_the_order_of_the_reservations(event, crowd):
+def test_order_of_the_waiting_list_is_the_order_of_the_reservations(event, crowd):
     event.resize(5)
 
     assert holders(event) == [f"person{number}" for number in range(5)]
@@ -146,7 +146,7 @@ def test_order_of_the_line_is_the_order_of_the_reservations(event, crowd):
     assert created == sorted(created)
 
 
-def test_seats_beyond_the_line_are_free(event, crowd):
+def test_seats_that_nobody_waits_for_are_free(event, crowd):
     event.resize(9)
 
     assert (event.seats_remaining, event.waiting) == (4, 0)
@@ -224,11 +224,11 @@ def test_wrong_count_does_not_stop_cancellations(event, crowd, waiting):
     for reservation in Reservation.objects.all():
         reservation.cancel()
 
-    # A free seat was counted if nobody seemed to wait: check_seats finds that.
+    # If the count said that nobody waits, the seat was counted as free. check_seats finds that.
     assert holders(event) == ["person2", "person3"][:waiting]
 
 
-def test_wrong_count_is_corrected_when_the_line_ends(event, crowd):
+def test_wrong_count_is_corrected_when_the_waiting_list_ends(event, crowd):
     set_waiting(event, 9)
 
     event.resize(6)

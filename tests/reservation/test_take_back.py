@@ -44,7 +44,7 @@ def test_it_is_possible_after_the_start(take_back, alice, bob, carol, event_of):
     assert_balanced()
 
 
-def test_after_the_end_the_line_is_removed(take_back, alice, bob, carol, event_of):
+def test_after_the_end_the_waiting_list_is_removed(take_back, alice, bob, carol, event_of):
     full = event_of(alice, capacity=1)
     [held] = book(full, bob)
     wait(full, carol)

@@ -85,7 +85,7 @@ def test_joining_with_a_seat_is_refused_with_the_reservation(join, carol, full):
     assert response.json()["reservation"] == Reservation.objects.get().pk
 
 
-def test_joining_beside_a_free_seat_is_refused(join, bob, event):
+def test_joining_an_event_with_a_free_seat_is_refused(join, bob, event):
     response = join(bob, event)
 
     assert response.status_code == 400
@@ -162,12 +162,12 @@ def test_unknown_place_is_404(as_user, bob, routes, place_id, method):
 
 
 @pytest.mark.parametrize("event_id", [0, 99, 2**63, "x"])
-def test_line_of_an_unknown_event_is_404(as_user, bob, routes, event_id):
+def test_waiting_list_of_an_unknown_event_is_404(as_user, bob, routes, event_id):
     assert as_user(bob).get(routes.waitlist(event_id)).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_place_can_not_be_changed(as_user, bob, routes, place, method):
+def test_place_cannot_be_changed(as_user, bob, routes, place, method):
     response = getattr(as_user(bob), method)(routes.place(place), {"event_id": 1})
 
     assert response.status_code == 405
@@ -175,7 +175,7 @@ def test_place_can_not_be_changed(as_user, bob, routes, place, method):
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_line_is_only_read_by_the_organizer(as_user, alice, routes, full, method):
+def test_waiting_list_can_only_be_read(as_user, alice, routes, full, method):
     response = getattr(as_user(alice), method)(routes.waitlist(full))
 
     assert response.status_code == 405
@@ -183,7 +183,7 @@ def test_line_is_only_read_by_the_organizer(as_user, alice, routes, full, method
 
 
 @pytest.mark.parametrize("query", ["page=0", "page=x", "page=99", "page_size=x", "page_size=0"])
-def test_bad_pages_of_a_line(as_user, alice, routes, full, query):
+def test_bad_pages_of_a_waiting_list(as_user, alice, routes, full, query):
     response = as_user(alice).get(f"{routes.waitlist(full)}?{query}")
 
     assert response.status_code == (404 if query.startswith("page=") else 400)
@@ -222,7 +222,7 @@ def test_other_peoples_places_are_not_found(as_user, routes, carol, place):
     assert WaitlistEntry.objects.filter(pk=place.pk).exists()
 
 
-def test_organizer_sees_the_line_in_order(as_user, routes, alice, full, people):
+def test_organizer_sees_the_waiting_list_in_order(as_user, routes, alice, full, people):
     places = wait(full, *people(12))
 
     pages = [as_user(alice).get(routes.waitlist(full), {"page": number}).json() for number in (1, 2)]
@@ -339,7 +339,7 @@ def test_larger_capacity_promotes_in_order(as_user, routes, alice, full, people,
     assert_balanced()
 
 
-def test_capacity_with_people_waiting_can_not_be_smaller(as_user, routes, alice, bob, carol, people, event_of):
+def test_capacity_with_people_waiting_cannot_be_smaller(as_user, routes, alice, bob, carol, people, event_of):
     event = event_of(alice, capacity=2)
     book(event, bob, carol)
     wait(event, *people(1))
@@ -364,14 +364,14 @@ def test_etag_changes_when_somebody_joins(api, routes, bob, full):
     assert api.get(routes.event(full), headers={"if-none-match": tag}).status_code == 200
 
 
-def test_deleted_event_takes_its_line_along(as_user, routes, alice, place, full):
+def test_waiting_list_is_deleted_with_its_event(as_user, routes, alice, place, full):
     assert as_user(alice).delete(routes.event(full)).status_code == 204
 
     assert not WaitlistEntry.objects.exists()
     assert not Event.objects.exists()
 
 
-def test_deleted_account_promotes_and_closes_up(full, carol, people):
+def test_deleted_account_promotes_and_the_others_move_up(full, carol, people):
     crowd = people(3)
     wait(full, *crowd)
 

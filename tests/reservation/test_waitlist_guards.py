@@ -72,7 +72,7 @@ def test_joining_without_the_lock_is_stopped_by_the_constraint(join, held, joini
     assert violates(error, Event, NOBODY_WAITS)
 
 
-def test_joining_without_lock_and_constraint_waits_beside_a_free_seat(
+def test_joining_without_lock_and_constraint_waits_while_a_seat_is_free(
     join,
     held,
     event,

@@ -202,7 +202,7 @@ def test_person_is_promoted_while_places_are_deleted(outcome_of, join, held, eve
 
 
 def test_somebody_joins_while_cancelling(outcome_of, join, held, event):
-    """The cancellation expected an empty waiting list. Its update matches no row any more."""
+    """The update of the cancellation no longer matches a row, because somebody waits now."""
     assert outcome_of(held.cancel, join) is None
 
     assert (holders(event), line(event)) == (["carol"], [])

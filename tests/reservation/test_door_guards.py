@@ -55,7 +55,7 @@ def test_joining_without_the_condition_is_stopped_by_the_constraint(outcome_of, 
 
 
 @pytest.mark.usefixtures("without_condition")
-def test_joining_without_condition_and_constraint_waits_for_nothing(outcome_of, join, held, event, without):
+def test_joining_without_condition_and_constraint_waits_for_a_called_off_event(outcome_of, join, held, event, without):
     without(Event, NOBODY_WAITS)
 
     outcome_of(join, event.cancel)
@@ -182,7 +182,7 @@ def test_an_outdated_save_would_undo_the_call_off(held, event, monkeypatch):
     assert not Event.objects.get().is_cancelled
 
 
-def test_calling_off_without_emptying_the_line_unbalances_the_ledger(held, event, carol, monkeypatch):
+def test_calling_off_without_removing_the_waiting_list_unbalances_the_ledger(held, event, carol, monkeypatch):
     wait(event, carol)
     monkeypatch.setattr(event_models.events_called_off, "send", lambda sender, **kwargs: None)
 
