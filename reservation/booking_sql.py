@@ -6,7 +6,7 @@ statement instead of five, and never while Python code runs. docs/performance.md
 tests/reservation/ tests both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -68,28 +68,39 @@ def book_in_one_statement(user: User, event_id: int) -> "models.Reservation | No
 
 
 def book_by_token(
-    users: PreparedQuery[User], key: str, event_id: int
-) -> tuple[User | None, "models.Reservation | None"]:
+    users: PreparedQuery[User], key: str, event_id: int, accept: Callable[[User | None], User]
+) -> "models.Reservation | None":
     """Find the user of this token and try to book, in one statement. Raises the same as ``book_in_one_statement``.
 
-    ``users`` is the query for the user of a token. Must not be called in a transaction. Returns the user and the
-    reservation. The user is None if the token is unknown or there is no such event. Books nothing for an inactive user.
+    ``users`` is the query for the user of a token. ``accept`` gets the user, or None if the token is unknown or there
+    is no such event. It raises an exception if the user may not book. Nothing is booked for an inactive user.
+    Must not be called in a transaction.
     """
-    row = _execute(statement_by_token(users), event_id, key=key)
-    if row is None:
-        return None, None
     width = len(users.columns)
-    user = users.instance(row[-width:])
-    return user, _reservation(row[:-width], user) if user.is_active else None
+    found: list[User] = []
+
+    def meet(row: tuple[Any, ...] | None) -> None:
+        found.append(accept(None if row is None else users.instance(row[-width:])))
+
+    row = _execute(statement_by_token(users), event_id, meet, key=key)
+    # ``accept`` has raised an exception if there is no row.
+    return _reservation(row[:-width], found[0]) if row else None
 
 
-def _execute(statement: CompiledStatement, event_id: int, **values: Any) -> tuple[Any, ...] | None:
+def _execute(
+    statement: CompiledStatement,
+    event_id: int,
+    meet: Callable[[tuple[Any, ...] | None], None] = lambda row: None,
+    **values: Any,
+) -> tuple[Any, ...] | None:
+    """Execute the statement. Passes its row to ``meet``, even if the user has a seat already."""
     new = models.Reservation(event_id=event_id)
     values = {
         field.attname: field.get_db_prep_save(field.pre_save(new, True), connection) for field in inserted()
     } | values
     with EVENT_LOCK_BREAKER.guard(event_id):
         row = statement.fetch(connection.alias, event_id=event_id, **values)
+        meet(row)
         if row and row[0] is not None:
             # Raised inside the guard, so that the breaker stays as it is: this statement did not wait for the event's
             # lock, so it says nothing about that lock.

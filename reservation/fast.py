@@ -1,7 +1,10 @@
 """The fast way to book (eventmanagement/api/fast.py)."""
 
 import re
+from functools import partial
+from typing import cast
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import status
@@ -47,7 +50,6 @@ class FastBookingMixin(FastMixin):
         if not booking_sql.is_supported() or not connection.get_autocommit():
             user = self.accept_fast(request, users.first(key=key))
             return Reservation.objects.book(user=user, event_id=event_id)
-        found, reservation = booking_sql.book_by_token(users, key, event_id)
-        user = self.accept_fast(request, found)
+        reservation = booking_sql.book_by_token(users, key, event_id, partial(self.accept_fast, request))
         # If there is neither a reservation nor a reason against it, the reason has disappeared. Try again.
-        return reservation or Reservation.objects.book(user=user, event_id=event_id)
+        return reservation or Reservation.objects.book(user=cast(User, request.user), event_id=event_id)

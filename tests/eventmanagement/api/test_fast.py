@@ -217,13 +217,14 @@ def call_off(event, alice):
 
 @IN_ONE_STATEMENT
 @pytest.mark.parametrize("prevent", [sell_out, start, hold, call_off])
-def test_refusal_is_the_same(alice, event, sign_in, fast_responses, without_fast_way, prevent):
+def test_refusal_is_the_same(bob, alice, event, sign_in, fast_responses, without_fast_way, caplog, prevent):
     prevent(event, alice)
     api = APIClient(**sign_in)
 
     quick = post(api, PLAIN_BODIES[0] % event.pk)
     assert len(fast_responses) == 1
     assert quick.status_code == 400
+    assert caplog.records[-1].user == bob.pk
     without_fast_way()
 
     assert essence(quick) == essence(post(api, PLAIN_BODIES[0] % event.pk))
