@@ -26,20 +26,21 @@ from eventmanagement.text_fields import NormalizedFormField, validate_text
 CONSTRAINT_MESSAGES = {each.name: str(each.violation_error_message) for each in Event._meta.constraints}
 
 
+# Shown in lists after an event.
+CALLED_OFF = SafeString(' <strong class="called-off">called off</strong>')
+SOLD_OUT = SafeString(" <strong>sold out</strong>")
+
+
 def booked_bar(event: Event) -> SafeString:
     """Return a progress bar of the booked seats, followed by the numbers, and by "sold out" or "called off"."""
-    mark = ""
-    if event.is_cancelled:
-        mark = ' <strong class="called-off">called off</strong>'
-    elif not event.seats_remaining:
-        mark = " <strong>sold out</strong>"
+    mark = CALLED_OFF if event.is_cancelled else SOLD_OUT if not event.seats_remaining else ""
     return format_html(
         '<progress max="{}" value="{}"></progress> {} of {}{}',
         event.capacity,
         event.reserved,
         event.reserved,
         event.capacity,
-        SafeString(mark),
+        mark,
     )
 
 

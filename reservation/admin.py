@@ -26,8 +26,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from event.admin import CALLED_OFF, event_label
 from event.admin import EventAdmin as PlainEventAdmin
-from event.admin import event_label
 from event.models import Event
 from event.signals import Promotion
 from eventmanagement.refusals import Refusal
@@ -224,9 +224,14 @@ class SeatAdmin(ModelAdmin):
     deletion_entry: str
     deleted_entry: str
 
+    class Media:
+        css = {"all": ["event/admin.css"]}
+
     @admin.display(description="event starts", ordering="event__start_time")
-    def event_starts(self, row: Reservation | WaitlistEntry) -> datetime:
-        return row.event.start_time
+    def event_starts(self, row: Reservation | WaitlistEntry) -> SafeString:
+        # Django would not format a plain datetime on the page of a row, only in the list.
+        start = date_format(row.event.start_time, "DATETIME_FORMAT")
+        return format_html("{}{}", start, CALLED_OFF if row.event.is_cancelled else "")
 
     def deletion_question(self, row: Any) -> str:
         """Return the question on the page that deletes a row."""

@@ -3,7 +3,7 @@
 import html
 import re
 from copy import copy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import pytest
@@ -45,6 +45,19 @@ def test_booking_for_somebody_takes_a_seat_and_is_logged(boss, event, bob):
     assert seats_left(event) == 9
     assert logged(Reservation) == [(ADDITION, '[{"added": {}}]')]
     assert logged(Event) == [(CHANGE, "Booked a seat for bob.")]
+
+
+def test_pages_and_list_mark_events_that_were_called_off(boss, alice, bob, event_of):
+    event = event_of(alice, start_time=datetime(2040, 5, 1, 19, tzinfo=UTC))
+    [reservation] = book(event, bob)
+    pages = page("reservation_reservation", reservation), LIST
+    assert all("2040-05-01 19:00 UTC<" in boss.get(each).text for each in pages)
+
+    event.cancel()
+
+    marked = '2040-05-01 19:00 UTC <strong class="called-off">called off</strong>'
+    assert all(marked in boss.get(each).text for each in pages)
+    assert all("event/admin.css" in boss.get(each).text for each in pages)
 
 
 def test_sold_out_event_is_an_error_of_the_form(boss, alice, bob, carol, event_of):
