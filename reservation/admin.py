@@ -336,12 +336,13 @@ class ReservationAdmin(PromotionsMixin, SeatAdmin):
         return f"{reservation.user} at {event_label(reservation.event)}"
 
     def deletion_question(self, reservation: Reservation) -> str:
-        goes_to_waitlist = Event.objects.upcoming().filter(pk=reservation.event_id, waiting__gt=0).exists()
-        result = (
-            "The first person on the waiting list gets the seat."
-            if goes_to_waitlist
-            else "The seat can then be booked again."
-        )
+        event = Event.objects.filter(pk=reservation.event_id)
+        if event.upcoming().filter(waiting__gt=0).exists():
+            result = "The first person on the waiting list gets the seat."
+        elif event.not_started().not_called_off().exists():
+            result = "The seat can then be booked again."
+        else:
+            result = "The seat stays free, because the event takes no more bookings."
         return f"Do you want to cancel this reservation? {result}"
 
     # The label differs from the base class. The name does not, because the confirmation page submits it.

@@ -25,6 +25,7 @@ LIST = "/admin/reservation/waitlistentry/"
 ADD = "/admin/reservation/waitlistentry/add/"
 PLACE = "reservation_waitlistentry"
 GOT_THE_SEAT = "The seat went to carol from the waiting list."
+STAYS_FREE = "The seat stays free, because the event takes no more bookings."
 
 # The message about a promotion is shown after the commit.
 committing = pytest.mark.django_db(transaction=True)
@@ -397,10 +398,20 @@ def test_question_says_who_gets_the_seat(boss, full, carol):
     finish(full)
     over = boss.get(url).text
 
-    booked_again = "The seat can then be booked again."
-    assert booked_again in nobody_waits
+    assert "The seat can then be booked again." in nobody_waits
     assert "The first person on the waiting list gets the seat." in somebody_waits
-    assert booked_again in over
+    assert STAYS_FREE in over
+
+
+def test_question_says_that_nobody_gets_the_seat(boss, event_of, alice, bob, carol):
+    called_off, begun = event_of(alice), event_of(alice)
+    reservations = book(called_off, bob) + book(begun, carol)
+
+    called_off.cancel()
+    begin(begun)
+
+    urls = [reverse("admin:reservation_reservation_delete", args=[each.pk]) for each in reservations]
+    assert all(STAYS_FREE in boss.get(url).text for url in urls)
 
 
 def test_deletions_say_how_many_places_are_removed(boss, place, full, carol):
