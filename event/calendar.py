@@ -19,6 +19,13 @@ CONTENT_TYPE = "text/calendar; charset=utf-8"
 STAMP = re.compile(rb"^DTSTAMP:.*\r\n", re.MULTILINE)
 
 
+class Text(icalendar.vText):
+    r"""A text that keeps a backslash before an N, as in C:\New. icalendar would write both as a line break."""
+
+    def to_ical(self) -> bytes:
+        return rb"\\N".join(icalendar.vText(part).to_ical() for part in self.split(r"\N"))
+
+
 def calendar_entry(event: Event, description: str, request: Request) -> icalendar.Event:
     """Return the entry of an event, with this description and with a link to the event in the API.
 
@@ -29,7 +36,7 @@ def calendar_entry(event: Event, description: str, request: Request) -> icalenda
     entry.add("DTSTAMP", now())
     entry.add("SEQUENCE", event.revision)
     entry.add("STATUS", "CANCELLED" if event.cancelled_at else "CONFIRMED")
-    entry.add("SUMMARY", event.title)
+    entry.add("SUMMARY", Text(event.title))
     start, end = in_seconds(event.start_time), in_seconds(event.end_time)
     entry.add("DTSTART", start)
     if start < end:
@@ -40,7 +47,7 @@ def calendar_entry(event: Event, description: str, request: Request) -> icalenda
     if event.cancellation_reason:
         description = f"Called off: {event.cancellation_reason}\n\n{description}".strip()
     if description:
-        entry.add("DESCRIPTION", description)
+        entry.add("DESCRIPTION", Text(description))
     entry.add("URL", reverse("event-detail", [event.pk], request=request))
     return entry
 

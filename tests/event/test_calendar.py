@@ -62,6 +62,7 @@ def test_file_describes_the_event(api, alice, event_of, routes):
     "text",
     [
         "commas, semicolons; colons: and \\ backslashes \\n \\, \\;",
+        r"C:\New \N \\N \\\N \;\N,\N",
         "quotes \" ' and ^n ^' carets",
         "Käse " * 40,
         "🎷" * 200,
