@@ -50,6 +50,11 @@ def event_label(event: Event) -> str:
     return f"{event.title}, {date_format(event.start_time, 'DATETIME_FORMAT')}{called_off}"
 
 
+def waiting_text(event: Event) -> str:
+    """Return the number of people who wait, for a list in brackets, or nothing if nobody waits."""
+    return f", waiting: {event.waiting}" if event.waiting else ""
+
+
 class EventAdminForm(forms.ModelForm):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -110,7 +115,9 @@ def call_off(model_admin: ModelAdmin, request: HttpRequest, selected: EventQuery
     if is_confirmed and form.is_valid():
         return call_off_events(model_admin, request, ids, form.cleaned_data["reason"])
     request.current_app = model_admin.admin_site.name
-    described = [format_html("{} (booked: {})", event_label(event), event.reserved) for event in events]
+    described = [
+        format_html("{} (booked: {}{})", event_label(event), event.reserved, waiting_text(event)) for event in events
+    ]
     context = {
         **model_admin.admin_site.each_context(request),
         "title": "Call off events" if len(ids) > 1 else "Call off event",

@@ -26,7 +26,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from event.admin import CALLED_OFF, event_label
+from event.admin import CALLED_OFF, event_label, waiting_text
 from event.admin import EventAdmin as PlainEventAdmin
 from event.models import Event
 from event.signals import Promotion
@@ -74,10 +74,6 @@ def listed(links: Iterable[tuple[SafeString, datetime]], *more: SafeString) -> S
     return format_html(
         '<ol class="short-list">{}</ol>{}', items, format_html_join(" · ", "{}", ((link,) for link in more))
     )
-
-
-def waiting_text(event: Event) -> str:
-    return f", waiting: {event.waiting}" if event.waiting else ""
 
 
 def not_deletable(request: HttpRequest, numbers: Mapping[Any, int]) -> set[str]:

@@ -43,6 +43,18 @@ def test_page_asks_for_the_reason_and_changes_nothing(boss, event, bob):
     assert not Event.objects.called_off().exists()
 
 
+def test_page_says_how_many_people_wait(boss, alice, bob, carol, event_of):
+    events = [event_of(alice, capacity=1) for _ in range(2)]
+    book(events[0], bob)
+    wait(events[0], carol)
+
+    one, two = call_off(boss, events[:1]).text, call_off(boss, events).text
+
+    assert "(booked: 1, waiting: 1)" in one
+    assert "and the waiting list is removed." in one
+    assert "and the waiting lists are removed." in two
+
+
 def test_several_are_called_off_and_logged(boss, alice, bob, carol, event_of):
     events = [event_of(alice, capacity=1) for _ in range(3)]
     for event in events:
