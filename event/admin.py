@@ -46,8 +46,11 @@ def booked_bar(event: Event) -> SafeString:
 
 def event_label(event: Event) -> str:
     """Return the title and the start, because several events can have the same title, and whether it was called off."""
-    called_off = " (called off)" if event.is_cancelled else ""
-    return f"{event.title}, {date_format(event.start_time, 'DATETIME_FORMAT')}{called_off}"
+    return f"{event.title}, {date_format(event.start_time, 'DATETIME_FORMAT')}{called_off_text(event)}"
+
+
+def called_off_text(event: Event) -> str:
+    return " (called off)" if event.is_cancelled else ""
 
 
 def waiting_text(event: Event) -> str:

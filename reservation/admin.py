@@ -26,7 +26,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from event.admin import CALLED_OFF, event_label, waiting_text
+from event.admin import CALLED_OFF, called_off_text, event_label, waiting_text
 from event.admin import EventAdmin as PlainEventAdmin
 from event.models import Event
 from event.signals import Promotion
@@ -58,6 +58,11 @@ def page_url(row: Model) -> str:
 
 def link_to_page(row: Model, text: object) -> SafeString:
     return format_html('<a href="{}">{}</a>', page_url(row), text)
+
+
+def link_to_event(row: Event | Reservation, event: Event) -> SafeString:
+    """Return a link to the row's page with the title of its event, and whether the event was called off."""
+    return link_to_page(row, f"{event}{called_off_text(event)}")
 
 
 def link_to_list(model: type[Model], text: str, **lookups: int | str) -> SafeString:
@@ -574,6 +579,9 @@ class UserAdmin(PromotionsMixin, RegisteredUserAdmin):  # type: ignore[misc, val
 
     readonly_fields = ["organizes", "attends", "waits_for"]
 
+    class Media:
+        css = {"all": ["event/admin.css"]}
+
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
         needed = {
@@ -626,7 +634,7 @@ class UserAdmin(PromotionsMixin, RegisteredUserAdmin):  # type: ignore[misc, val
     def organizes(self, user: User) -> SafeString:
         latest = user.organized_events.order_by("-start_time", "-id")[:MAX_ROWS]
         return listed(
-            ((link_to_page(event, event), event.start_time) for event in latest),
+            ((link_to_event(event, event), event.start_time) for event in latest),
             link_to_list(Event, f"All {user.organized_events.count()} events", organizer__id__exact=user.pk),
         )
 
@@ -634,7 +642,7 @@ class UserAdmin(PromotionsMixin, RegisteredUserAdmin):  # type: ignore[misc, val
     def attends(self, user: User) -> SafeString:
         latest = user.reservations.select_related("event").order_by("-event__start_time", "-id")[:MAX_ROWS]
         return listed(
-            ((link_to_page(reservation, reservation.event), reservation.event.start_time) for reservation in latest),
+            ((link_to_event(reservation, reservation.event), reservation.event.start_time) for reservation in latest),
             link_to_list(Reservation, f"All {user.reservations.count()} reservations", user__id__exact=user.pk),
         )
 

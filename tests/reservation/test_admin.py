@@ -60,6 +60,17 @@ def test_pages_and_list_mark_events_that_were_called_off(boss, alice, bob, event
     assert all("event/admin.css" in boss.get(each).text for each in pages)
 
 
+def test_page_of_a_user_marks_events_that_were_called_off(boss, alice, bob, event_of):
+    event = event_of(alice, title="Chess")
+    book(event, bob)
+    event.cancel()
+
+    pages = [boss.get(page("auth_user", user)).text for user in (alice, bob)]
+
+    assert all("Chess (called off)</a>" in each for each in pages)
+    assert all("event/admin.css" in each for each in pages)
+
+
 def test_sold_out_event_is_an_error_of_the_form(boss, alice, bob, carol, event_of):
     event = event_of(alice, capacity=1)
     book(event, bob)
