@@ -49,6 +49,11 @@ EXAMPLE_KEY = "A" * 43
 RESERVATION_NOT_FOUND = error(
     HTTPStatus.NOT_FOUND, "No Reservation matches the given query.", "You have no reservation with this id."
 )
+EVENT_OR_PAGE_NOT_FOUND = error(
+    HTTPStatus.NOT_FOUND,
+    "No Event matches the given query.",
+    "There is no event with this id, or this page does not exist.",
+)
 ATTENDEE_NOT_FOUND = error(
     HTTPStatus.NOT_FOUND, "Not found.", "There is no event with this id, or it has no reservation with this id."
 )
@@ -142,7 +147,7 @@ describe(
         | bad_request(fields={"page_size": ["Enter a whole number greater than zero."], "format": [INVALID_FORMAT]})
         | NEEDS_TOKEN
         | NOT_ORGANIZER
-        | EVENT_NOT_FOUND,
+        | EVENT_OR_PAGE_NOT_FOUND,
     ),
 )
 
@@ -253,7 +258,7 @@ describe(
         | bad_request(fields={"page_size": ["Enter a whole number greater than zero."]})
         | NEEDS_TOKEN
         | NOT_ORGANIZER
-        | EVENT_NOT_FOUND,
+        | EVENT_OR_PAGE_NOT_FOUND,
     ),
 )
 

@@ -264,6 +264,17 @@ def test_parameters_come_in_the_order_of_their_use():
     assert names[-3:] == ["page", "page_size", "If-None-Match"]
 
 
+def test_lists_say_that_a_page_may_not_exist():
+    paged = [
+        operation["responses"]["404"]["description"]
+        for _, _, operation in operations().values()
+        if any(each["name"] == "page" for each in operation.get("parameters", []))
+    ]
+
+    assert len(paged) == 5
+    assert all("this page does not exist" in each.lower() for each in paged)
+
+
 def test_document_is_openapi_3_1():
     assert document()["openapi"] == "3.1.1"
     assert '"nullable"' not in dumps(document())
