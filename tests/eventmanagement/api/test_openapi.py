@@ -264,6 +264,11 @@ def test_parameters_come_in_the_order_of_their_use():
     assert names[-3:] == ["page", "page_size", "If-None-Match"]
 
 
+def test_paths_end_as_the_document_says():
+    assert "end with a slash, except those of `.ics` files" in document()["info"]["description"]
+    assert all(path.endswith(("/", ".ics")) for path in document()["paths"])
+
+
 def test_lists_say_that_a_page_may_not_exist():
     paged = [
         operation["responses"]["404"]["description"]
