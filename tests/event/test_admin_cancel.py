@@ -51,8 +51,8 @@ def test_page_says_how_many_people_wait(boss, alice, bob, carol, event_of):
     one, two = call_off(boss, events[:1]).text, call_off(boss, events).text
 
     assert "(booked: 1, waiting: 1)" in one
-    assert "and the waiting list is removed." in one
-    assert "and the waiting lists are removed." in two
+    assert "and the waiting list is deleted." in one
+    assert "and the waiting lists are deleted." in two
 
 
 def test_several_are_called_off_and_logged(boss, alice, bob, carol, event_of):
