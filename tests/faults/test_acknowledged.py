@@ -50,9 +50,13 @@ def client(service, sale, token, events, seed):
 
     The state is the path of the reservation or of the place, or None if there is neither. An event is missing if its
     last request got no response, so that its state is unknown. A place may have become a reservation meanwhile.
+
+    A booking is one statement. If its worker is killed, the statement may still wait for a lock, and succeed after the
+    next request. So after a request without a response, only an id in a later response is evidence.
     """
     choose = random.Random(seed)
     known = {}
+    uncertain = set()
     is_full = False
     while not sale.is_over:
         event = choose.choice(events)
@@ -65,6 +69,7 @@ def client(service, sale, token, events, seed):
                 response = service.request("POST", path, {"event_id": event}, token)
         except (OSError, http.client.HTTPException):
             sale.count("no answer")
+            uncertain.add(event)
             continue
         sale.count(response.status)
         body = response.json if response.status in (201, 400) else {}
@@ -76,6 +81,8 @@ def client(service, sale, token, events, seed):
             known[event] = f"/api/reservations/{body['reservation']}/"
         elif "waitlist_entry" in body:
             known[event] = f"/api/waitlist/{body['waitlist_entry']}/"
+        elif event in uncertain:
+            continue
         elif response.status in (204, 400) or (response.status == 404 and "waitlist" not in held):
             known[event] = None
     return known
