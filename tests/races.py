@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -48,3 +49,16 @@ def wait_for_blocked_session(unless: Callable[[], bool] = lambda: False) -> None
                 return
     if not unless():
         raise TimeoutError("nobody waits for this transaction")
+
+
+def outcomes(responses):
+    """Count the responses by status, or by error code if they have one."""
+    for response in responses:
+        if isinstance(response, Exception):
+            raise response
+    return Counter(
+        response.status_code
+        if response.status_code != 400
+        else response.json().get("code", response.json().keys().__str__())
+        for response in responses
+    )

@@ -1,7 +1,6 @@
 """Race conditions on the last seats, with real threads."""
 
 import threading
-from collections import Counter
 from functools import partial
 
 import pytest
@@ -12,7 +11,7 @@ from event.models import Event
 from reservation.models import Reservation, ReservationQuerySet
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, seats_left
-from tests.races import RACE_TIMEOUT, race, wait_for_blocked_session
+from tests.races import RACE_TIMEOUT, outcomes, race, wait_for_blocked_session
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("either_body")]
 
@@ -21,19 +20,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def clients(as_user, people):
     """Clients of sixteen users."""
     return [as_user(person) for person in people(16)]
-
-
-def outcomes(responses):
-    """Count the responses by status, or by error code if they have one."""
-    for response in responses:
-        if isinstance(response, Exception):
-            raise response
-    return Counter(
-        response.status_code
-        if response.status_code != 400
-        else response.json().get("code", response.json().keys().__str__())
-        for response in responses
-    )
 
 
 def book(client, event):

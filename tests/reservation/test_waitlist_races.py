@@ -1,6 +1,5 @@
 """Race conditions around the waiting list, with real threads."""
 
-from collections import Counter
 from functools import partial
 
 import pytest
@@ -10,26 +9,13 @@ from event.models import Event
 from reservation.models import Reservation, WaitlistEntry
 from tests.conftest import LONG
 from tests.ledger import assert_balanced, book, holders, line, wait
-from tests.races import race
+from tests.races import outcomes, race
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite runs transactions one after another"),
 ]
 ROUNDS = 8
-
-
-def outcomes(responses):
-    """Count the responses by status, or by error code if they have one."""
-    for response in responses:
-        if isinstance(response, Exception):
-            raise response
-    return Counter(
-        response.status_code
-        if response.status_code != 400
-        else response.json().get("code", response.json().keys().__str__())
-        for response in responses
-    )
 
 
 @pytest.fixture
